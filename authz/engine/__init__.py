@@ -1,0 +1,1 @@
+"""The policy decision point: plain synchronous Python that reaches the outside only through `engine.ports`."""

@@ -1,0 +1,117 @@
+"""What is trusted about a token issuer and about trust domains: the platform's settings, as values.
+
+Written by `policy.parse` from `kind: Issuers` and `kind: TrustDomains` (policy language §2, §3), read by `authn`
+(rules) and `sources` (where keys and bundles come from). Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from authz.model.spiffe import SpiffeId
+
+ClaimPath = tuple[str, ...]
+"""Keys from the outermost object inwards: `("realm_access", "roles")`."""
+
+ALGORITHMS: Final = ("RS256", "PS256", "ES256", "Ed25519")
+"""What may be accepted, in the order in which a key without `alg` is bound. `EdDSA` in a token or key set is read
+as `Ed25519` (RFC 9864 §2.2)."""
+
+DEFAULT_CLOCK_SKEW: Final = 30.0
+MAX_CLOCK_SKEW: Final = 300.0
+DEFAULT_MAX_LIFETIME: Final = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Keys by OpenID Connect discovery (or RFC 8414 metadata) at the issuer's URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class JwksUri:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class JwksFile:
+    """A file, relative to the policy directory. Nothing can be fetched: what is in it is all there is."""
+
+    path: str
+
+
+KeySource = Discovery | JwksUri | JwksFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTokens:
+    """Which tokens stand for a client: the claim at `claim` equals `equals`, typed."""
+
+    claim: ClaimPath
+    equals: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerSettings:
+    """One trusted issuer. `name` is what policies use, `issuer` is compared octet for octet with `iss`."""
+
+    name: str
+    issuer: str
+    audiences: frozenset[str]
+    audience_claim: ClaimPath = ("aud",)
+    algorithms: tuple[str, ...] = ALGORITHMS
+    keys: KeySource = field(default_factory=Discovery)
+    token_types: frozenset[str] = frozenset({"at+jwt"})
+    """Lower case, without `application/`; `jwt` covers a missing `typ`."""
+    clock_skew: float = DEFAULT_CLOCK_SKEW
+    max_lifetime: float = DEFAULT_MAX_LIFETIME
+    client_tokens: ClientTokens | None = None
+    """None: a token whose `sub` equals its client claim stands for a client."""
+    scopes: ClaimPath = ("scope",)
+    groups: ClaimPath = ("groups",)
+    roles: ClaimPath = ("roles",)
+    client: ClaimPath = ("azp",)
+    aliases: Mapping[str, ClaimPath] = field(default_factory=dict)
+    """All aliases that policies may use, those four included."""
+
+    @property
+    def revision(self) -> str:
+        """A digest that changes with any of these settings: cached verdicts are bound to it."""
+        aliases = sorted(self.aliases.items())
+        text = repr((
+            self.name, self.issuer, sorted(self.audiences), self.audience_claim, self.algorithms, self.keys,
+            sorted(self.token_types), self.clock_skew, self.max_lifetime, self.client_tokens, self.scopes,
+            self.groups, self.roles, self.client, aliases,
+        ))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class PeerVerification(Enum):
+    """Who checked the caller's certificate (policy language §3, `peers.verified_by`)."""
+
+    ENVOY = "envoy"
+    CERTIFICATE = "certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """A SPIFFE bundle (JWKS form) in a file, relative to the policy directory."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """The `TrustDomains` document: `bundles` by trust domain name, roles by exact SPIFFE ID."""
+
+    bundles: Mapping[str, BundleFile]
+    verified_by: PeerVerification
+    roles: Mapping[SpiffeId, frozenset[str]] = field(default_factory=dict)
+    trusted_proxies: frozenset[SpiffeId] = frozenset()
+
+    @property
+    def domains(self) -> frozenset[str]:
+        return frozenset(self.bundles)
