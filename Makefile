@@ -1,0 +1,99 @@
+# Everything that a developer or CI does with this repository. `make help` lists it.
+# Each target makes the environment first; when it is there and current, that costs nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+SOURCES := authz bench docs examples protos tests
+# Two halves: what shares no machine-wide thing runs on every core; real Envoys run after it, a file per core.
+FAST := tests/unit tests/property tests/architecture
+HEAVY := tests/integration tests/e2e
+CHECKS := check-format check-lint check-types check-layers check-generated check-docs check-policies check-house
+
+export VENV
+
+.PHONY: help setup
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the Python environment (every other target does this by itself)
+
+$(READY): pyproject.toml constraints.txt .ci/setup
+	@.ci/setup
+
+.PHONY: demo demo-up
+demo: $(READY) ## run the worked example: six services behind real Envoys, twenty requests, a table
+	@$(BIN)/python -m examples.store.demo
+
+demo-up: $(READY) ## start the worked example and leave it running, with curl lines; Ctrl-C stops all of it
+	@$(BIN)/python -m examples.store.demo --keep-running
+
+.PHONY: test test-fast test-e2e test-real
+test: $(READY) ## run every test that needs no service installed: unit, property, integration, end to end
+	@$(PYTEST) -n auto --dist loadfile $(FAST) $(HEAVY)
+
+test-fast: $(READY) ## run the tests that start no process: unit, property, architecture
+	@$(PYTEST) -q -n auto $(FAST)
+
+test-e2e: $(READY) ## run the tests that go through a real Envoy
+	@$(PYTEST) -q tests/e2e
+
+test-real: $(READY) ## run the tests against services that must be installed (none yet: says so, exits 2)
+	@if [ -d tests/real ]; then $(PYTEST) -q tests/real; \
+	else echo "test-real: no test needs an installed service yet; 'make test' runs all there are." >&2; exit 2; fi
+
+.PHONY: check $(CHECKS)
+check: $(READY) ## run every gate but the tests: format, lint, types, layers, generated files, docs, policies
+	@$(MAKE) --no-print-directory --keep-going $(CHECKS)
+	@echo "check: all $(words $(CHECKS)) gates hold"
+
+check-format: $(READY)
+	@echo "== format"; $(BIN)/ruff format --check $(SOURCES)
+
+check-lint: $(READY)
+	@echo "== lint"; $(BIN)/ruff check $(SOURCES)
+
+check-types: $(READY)
+	@echo "== types"; $(BIN)/mypy
+
+check-layers: $(READY)
+	@echo "== layers"; $(BIN)/lint-imports
+
+check-generated: $(READY)
+	@echo "== generated code"; $(BIN)/python protos/generate.py --check
+
+check-docs: $(READY)
+	@echo "== generated docs"; $(BIN)/python docs/generate.py --check
+
+check-policies: $(READY)
+	@echo "== policies of the example"; $(BIN)/authz lint examples/store/policy
+
+check-house: $(READY)
+	@echo "== house rules, README and docs"
+	@for script in .ci/*; do bash -n "$$script"; done
+	@$(PYTEST) -q tests/architecture
+
+.PHONY: proto docs bench fmt constraints clean
+proto: $(READY) ## generate authz/wire/pb from protos/
+	@$(BIN)/python protos/generate.py
+
+docs: $(READY) ## generate the reference pages that come from the code
+	@$(BIN)/python docs/generate.py
+
+bench: $(READY) ## run the benchmarks, one after the other
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+fmt: $(READY) ## format the tree and sort imports
+	@$(BIN)/ruff check --quiet --fix --select I $(SOURCES); $(BIN)/ruff format $(SOURCES)
+
+constraints: ## resolve constraints.txt anew (reads the package registry)
+	@.ci/renew-constraints
+
+clean: ## remove everything that was made: environment, caches, the demo's files
+	@rm -rf $(VENV) .cache .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
