@@ -10,17 +10,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from authz.model.reason import ALLOWED, BY_CODE, Reason
+
 DOCS: Final = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))
-
-from authz.model.reason import ALLOWED, BY_CODE, Reason  # noqa: E402 - the package may not be installed
-
 STATUS_TEXT: Final = {
     400: "the request itself can't be judged",
     401: "the user has to present something else",
     403: "it is known who calls, and they may not",
     503: "the decision could not be made",
 }
+
 
 def reasons_page() -> str:
     """The reference of all reasons, grouped by status."""
@@ -30,17 +29,24 @@ def reasons_page() -> str:
         "",
         "<!-- Made by docs/generate.py from authz/model/reason.py; `make docs` renews it. -->",
         "",
-        f"Each denial carries exactly one of these {len(Reason)} codes, in the audit line, the metrics, Envoy's dynamic",
-        "metadata and `authz explain`. The client sees only the status, a decision id and a short text.",
+        f"Each denial carries exactly one of these {len(Reason)} codes, in the audit line, the metrics, Envoy's",
+        "dynamic metadata and `authz explain`. The client sees only the status, a decision id and a short text.",
         f"A permit carries `{ALLOWED}` in the same places.",
         "",
-        "The client's texts: "
-        + " · ".join(f"{status} “{_public_text(status)}”" for status in STATUS_TEXT),
+        "The client's texts: " + " · ".join(f"{status} “{_public_text(status)}”" for status in STATUS_TEXT),
     ]
     for status, meaning in STATUS_TEXT.items():
-        lines += ["", f"## {status}: {meaning}", "", "| reason | what happened | what to do |", "|---|---|---|"]
         lines += [
-            f"| `{reason.code}` | {reason.summary} | {advice[reason]} |" for reason in Reason if reason.status == status
+            "",
+            f"## {status}: {meaning}",
+            "",
+            "| reason | what happened | what to do |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| `{reason.code}` | {reason.summary} | {advice[reason]} |"
+            for reason in Reason
+            if reason.status == status
         ]
     return "\n".join(lines) + "\n"
 
