@@ -1,0 +1,120 @@
+"""Workload identities: trust bundles (SPIFFE Trust Domain and Bundle §4) and the caller's SPIFFE ID.
+
+Owns: which authorities speak for a trust domain, and how a peer's principal becomes an ID. Must not: read files,
+know the clock, or judge a certificate (authn.leaf does). What can't be used in a bundle is skipped with a warning;
+a document that is no bundle raises `BundleError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography import x509
+
+from authz.authn.authority import Authority, AuthorityError, read_authority
+from authz.authn.encoding import EncodingError, read_json_object
+from authz.model.errors import AuthzError, Refused
+from authz.model.reason import Reason
+from authz.model.spiffe import SpiffeId, SpiffeIdError, check_trust_domain
+
+MAX_BUNDLE_BYTES: Final = 1024 * 1024
+MAX_AUTHORITIES: Final = 64
+"""Keys of one bundle. A trust domain has a few authorities, twice that while they rotate."""
+
+_SCHEME: Final = "spiffe://"
+
+
+class BundleError(AuthzError):
+    """The document is no SPIFFE bundle; the message names the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrustBundle:
+    """The X.509 authorities of one trust domain. `revision` changes with any change to them."""
+
+    trust_domain: str
+    authorities: tuple[Authority, ...]
+    revision: str
+    warnings: tuple[str, ...] = ()
+    """What was skipped, for operators."""
+
+    def named(self, subject: x509.Name) -> Iterable[Authority]:
+        """The authorities of this name: more than one while their keys rotate."""
+        return (authority for authority in self.authorities if authority.certificate.subject == subject)
+
+
+def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
+    """Read a SPIFFE bundle in JWKS form for a trust domain; raises `BundleError`.
+
+    Without a usable `x509-svid` key the bundle is empty and no certificate verifies (SPIFFE Bundle §4.2.2).
+    """
+    try:
+        check_trust_domain(trust_domain)
+    except SpiffeIdError as error:
+        raise BundleError(str(error)) from None
+    authorities: list[Authority] = []
+    warnings: list[str] = []
+    for position, entry in enumerate(_entries(document)):
+        try:
+            authority = _read_entry(entry, trust_domain)
+        except AuthorityError as error:
+            warnings.append(f"keys[{position}] is skipped: {error}")
+        else:
+            authorities.extend(authority)
+    return TrustBundle(
+        trust_domain=trust_domain, authorities=tuple(authorities), warnings=tuple(warnings),
+        revision=_revision(trust_domain, authorities),
+    )
+
+
+def workload_id(principal: str, domains: Set[str]) -> SpiffeId | None:
+    """The ID in a principal as Envoy names its peer; None when it is no SPIFFE ID at all.
+
+    Raises `Refused`: WORKLOAD_INVALID when the ID breaks the grammar, TRUST_DOMAIN_UNKNOWN when its trust domain
+    is not configured. Not checked here: that somebody verified the peer.
+    """
+    if not principal.startswith(_SCHEME):
+        return None
+    return known_id(principal, domains)
+
+
+def known_id(text: str, domains: Set[str]) -> SpiffeId:
+    """The SPIFFE ID that the whole text must be; raises `Refused` as `workload_id` does."""
+    try:
+        spiffe_id = SpiffeId.parse(text)
+    except SpiffeIdError as error:
+        raise Refused(Reason.WORKLOAD_INVALID, str(error)) from None
+    if spiffe_id.trust_domain not in domains:
+        raise Refused(Reason.TRUST_DOMAIN_UNKNOWN, "the trust domain is not configured")
+    return spiffe_id
+
+
+def _entries(document: bytes) -> list[Any]:
+    if len(document) > MAX_BUNDLE_BYTES:
+        raise BundleError("a bundle has at most 1 MiB")
+    try:
+        entries = read_json_object(document).get("keys")
+    except EncodingError as error:
+        raise BundleError(f"a bundle is a JSON object: {error}") from None
+    if type(entries) is not list:
+        raise BundleError("a bundle has an array `keys` (SPIFFE Bundle §4.1.3)")
+    if len(entries) > MAX_AUTHORITIES:
+        raise BundleError("a bundle has at most 64 keys")
+    return entries
+
+
+def _read_entry(entry: Any, trust_domain: str) -> tuple[Authority, ...]:
+    """No authority for a key of another use (SPIFFE Bundle §4.2.2: `use` is required, others are ignored)."""
+    if type(entry) is not dict:
+        raise AuthorityError("a key is a JSON object (RFC 7517 §4)")
+    if entry.get("use") != "x509-svid":
+        return ()
+    return (read_authority(entry, trust_domain),)
+
+
+def _revision(trust_domain: str, authorities: list[Authority]) -> str:
+    lines = [trust_domain, *sorted(authority.fingerprint for authority in authorities)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
