@@ -1,0 +1,1 @@
+"""Envoy's messages to and from the model: the only home of generated code (`wire.pb`)."""

@@ -1,0 +1,74 @@
+"""A `Permit` to an OK CheckResponse.
+
+Owns what an allow holds: headers that overwrite, headers to remove, metadata; no query mutation, no response
+header. Envoy versions and gRPC's own client read different fields of a header option, so each one says three
+times that it replaces: `append` false, `append_action` overwrite-or-add, `keep_empty_value` true.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from authz.model.decision import Permit
+from authz.wire.fields import field, tag
+from authz.wire.grammar import NotSendable, check_name, check_value, is_decision_id
+from authz.wire.pb import check_pb2 as pb
+
+DECISION_ID_HEADER: Final = "x-authz-decision-id"
+
+# Field numbers of protos/authz/wire/pb/check.proto; a test reads them back from the descriptors.
+_OK_RESPONSE: Final = tag(3)
+_DYNAMIC_METADATA: Final = tag(4)
+_HEADERS: Final = tag(2)
+_HEADERS_TO_REMOVE: Final = tag(5)
+_HEADER: Final = tag(1)
+_KEY: Final = tag(1)
+_VALUE: Final = tag(2)
+
+# `status` with code 0, written out: an allow should say so.
+_STATUS_OK: Final = field(tag(1), b"")
+
+
+def _replace_options() -> bytes:
+    option = pb.HeaderValueOption(
+        append_action=pb.HeaderValueOption.APPEND_ACTION_OVERWRITE_OR_ADD, keep_empty_value=True
+    )
+    option.append.value = False
+    option.append.SetInParent()
+    return option.SerializeToString()
+
+
+_REPLACE: Final = _replace_options()
+
+
+def allow(permit: Permit, metadata: bytes, decision_id: str) -> bytes:
+    """The serialised answer; raises `NotSendable`."""
+    if not is_decision_id(decision_id):
+        raise NotSendable("the decision id is no short token")
+    headers = dict(permit.set_headers)
+    if len(headers) != len(permit.set_headers):
+        raise NotSendable("a header is set twice")
+    headers[DECISION_ID_HEADER] = decision_id
+    parts = [_set(name, value) for name, value in headers.items()]
+    # Envoy removes what is both set and removed: what is set wins, since it overwrites anyway.
+    parts += [_remove(name) for name in permit.remove_headers if name not in headers]
+    return _STATUS_OK + field(_OK_RESPONSE, b"".join(parts)) + field(_DYNAMIC_METADATA, metadata)
+
+
+def _set(name: str, value: str) -> bytes:
+    check_value(value)
+    header = _key(name) + field(_VALUE, value.encode())
+    return field(_HEADERS, field(_HEADER, header) + _REPLACE)
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    """A set header's name, checked; policies write these names, so there are few."""
+    check_name(name)
+    return field(_KEY, name.encode())
+
+
+def _remove(name: str) -> bytes:
+    check_name(name)
+    return field(_HEADERS_TO_REMOVE, name.encode())

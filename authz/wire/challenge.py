@@ -1,0 +1,58 @@
+"""`WWW-Authenticate`: what a denied client should present instead.
+
+Owns the choice of the error code; says no more about the reason than the standards ask for. Standards:
+RFC 6750 §3 and §3.1 (Bearer), RFC 9470 §3 (step-up), RFC 9110 §11.6.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from authz.model.decision import Challenge, Denial
+from authz.model.reason import Reason
+
+REALM: Final = "authz"
+"""Sent with each challenge: RFC 6750 §3 wants at least one parameter."""
+
+INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 - an error code
+INSUFFICIENT_SCOPE: Final = "insufficient_scope"
+INSUFFICIENT_AUTHENTICATION: Final = "insufficient_user_authentication"
+
+_DEFAULT: Final = Challenge()
+_SCHEMES: Final = frozenset({"Bearer", "DPoP"})
+# What may stand inside quotes without escaping (RFC 6750 §3, error-description and scope).
+_QUOTABLE: Final = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")
+
+
+def challenge(denial: Denial) -> str:
+    """The header's value; empty when the denial asks for nothing."""
+    if denial.reason.status != 401 and denial.reason is not Reason.SCOPE_MISSING:
+        return ""
+    asked = denial.challenge or _DEFAULT
+    scheme = asked.scheme if asked.scheme in _SCHEMES else _DEFAULT.scheme
+    parameters = (f'{name}="{value}"' for name, value in _parameters(denial.reason, asked))
+    return f"{scheme} {', '.join(parameters)}"
+
+
+def _parameters(reason: Reason, asked: Challenge) -> Iterator[tuple[str, str]]:
+    yield "realm", REALM
+    wanted = (("error", _error(reason, asked)), ("scope", asked.scope), ("acr_values", asked.acr_values))
+    for name, value in wanted:
+        # A text that can't be quoted is left out: the client learns less, and nothing splits.
+        if _QUOTABLE.fullmatch(value):
+            yield name, value
+    if asked.max_age is not None and asked.max_age >= 0:
+        yield "max_age", str(int(asked.max_age))
+
+
+def _error(reason: Reason, asked: Challenge) -> str:
+    if reason is Reason.CREDENTIAL_MISSING:
+        # RFC 6750 §3.1: who presented nothing is told no error code.
+        return ""
+    if asked.error:
+        return asked.error
+    if reason is Reason.SCOPE_MISSING:
+        return INSUFFICIENT_SCOPE
+    return INSUFFICIENT_AUTHENTICATION if reason.is_step_up else INVALID_TOKEN
