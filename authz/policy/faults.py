@@ -81,8 +81,13 @@ class FaultCode(Enum):
     YAML_ALIAS = ("yaml-alias", "Write the value out: anchors and aliases aren't read.")
     YAML_MERGE = ("yaml-merge", "Write the keys out: merge keys aren't read.")
     YAML_DUPLICATE_KEY = ("yaml-duplicate-key", "Keep one of the two.")
+    YAML_KEY = ("yaml-key", "Keys are text: quote the key, and quote values that hold braces.")
     YAML_LIMIT = ("yaml-limit", "Split the file: size, depth and number of values are bounded.")
     FILE_NAME = ("file-name", "Rename the file so that it ends in .yaml.")
+    # sources: the directory and the files that it refers to
+    FILE_UNREADABLE = ("file-unreadable", "Make it a readable file inside the policy directory.")
+    FILE_CONTENT = ("file-content", "Replace the file by one of the kind that the document refers to.")
+    DIRECTORY_LIMIT = ("directory-limit", "Remove files that are no policies: number, size and depth are bounded.")
     # parse
     DOCUMENT_KIND = ("document-kind", "Each document has `apiVersion: authz/v1` and a `kind` of the language.")
     KEY_UNKNOWN = ("key-unknown", "Remove the key or correct its spelling.")

@@ -1,0 +1,322 @@
+"""One bounded HTTP GET, for key documents that the operator's configuration names.
+
+Owns: which URLs and addresses may be fetched (SSRF), TLS verification, time and size limits. Must not: follow
+redirects, read proxy settings, keep connections or cookies, decode content, look at what it fetched. Requests
+never cause a fetch of a URL that they chose (RFC 8725 §3.10).
+
+The address that is checked is the address that is connected to: the name is resolved once, every result is
+checked, and the socket is opened to that literal. A second DNS answer has nothing to change. The transport is
+httpcore, beneath httpx: it takes a network backend, which is where address and deadline have to be enforced.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpcore
+
+from authz.model.errors import AuthzError
+
+DEFAULT_TIMEOUT: Final = 5.0
+"""Seconds for the whole exchange after name resolution."""
+DEFAULT_MAX_BYTES: Final = 512 * 1024
+"""Key sets are a few KiB; this leaves room for x5c chains and keeps a bad provider from filling memory."""
+MAX_ADDRESSES: Final = 4
+"""How many resolved addresses are tried in turn."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], tuple[str, ...]]
+"""Host and port to address literals; raises OSError."""
+
+_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]{1,253})(?::(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?P<query>\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"
+)
+_MAX_AGE: Final = re.compile(r"max-age=([0-9]{1,9})")
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_REQUEST_HEADERS: Final = (
+    ("accept", "application/json, application/jwk-set+json"),
+    ("accept-encoding", "identity"),
+    ("connection", "close"),
+)
+
+
+class FetchError(AuthzError):
+    """A document could not be fetched. `reason` is short and ours; `status` the HTTP status, if there was one."""
+
+    def __init__(self, reason: str, *, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRules:
+    """`timeout` in seconds for the whole exchange, `max_bytes` for the body.
+
+    `allow_private` admits https hosts at private and loopback addresses (an issuer inside the cluster);
+    link-local, multicast and unspecified addresses stay refused. `ca_file` replaces the system's trust store.
+    """
+
+    timeout: float = DEFAULT_TIMEOUT
+    max_bytes: int = DEFAULT_MAX_BYTES
+    allow_private: bool = False
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """`max_age` is `Cache-Control: max-age` in seconds: 0 for no-store and no-cache, None without."""
+
+    body: bytes
+    max_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchUrl:
+    """A URL that passed `parse_url`. `host` is lower case; an IPv6 literal has no brackets here."""
+
+    text: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+
+def parse_url(text: str) -> FetchUrl:
+    """Read an absolute URL without user-info or fragment; raises `FetchError`.
+
+    https only. http passes for `localhost` and loopback literals (a provider beside us, as in the worked
+    example): nobody else can answer there.
+    """
+    match = _URL.fullmatch(text) if len(text) <= 2048 else None
+    if match is None:
+        raise FetchError("not an absolute https URL without user-info and fragment")
+    scheme, host = match["scheme"], match["host"].strip("[]").lower()
+    port = int(match["port"] or _DEFAULT_PORTS[scheme])
+    if port > 65535:
+        raise FetchError("the port is over 65535")
+    if scheme == "http" and not _is_loopback_name(host):
+        raise FetchError("http is for loopback addresses only; use https")
+    target = (match["path"] or "/") + (match["query"] or "")
+    return FetchUrl(text=text, scheme=scheme, host=host, port=port, target=target)
+
+
+class Fetcher:
+    """Fetches documents under one set of rules. Threads may share it: nothing is kept between calls."""
+
+    def __init__(
+        self, rules: FetchRules, *, resolve: Resolve | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rules = rules
+        self._resolve = resolve or _resolve
+        self._clock = clock
+
+    def get(self, url: str) -> Fetched:
+        """The body of a 200 answer. Raises `FetchError`, and nothing else, for whatever goes wrong."""
+        target = parse_url(url)
+        addresses = self._addresses(target)
+        backend = _PinnedBackend(addresses, deadline=self._clock() + self._rules.timeout, clock=self._clock)
+        try:
+            return self._exchange(target, backend)
+        except httpcore.TimeoutException:
+            raise FetchError(f"no complete answer within {self._rules.timeout:g} s") from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as error:
+            raise FetchError(_describe(error)) from None
+
+    def _addresses(self, url: FetchUrl) -> tuple[str, ...]:
+        try:
+            found = self._resolve(url.host, url.port)
+        except (OSError, UnicodeError):
+            raise FetchError("the host name doesn't resolve") from None
+        if not found:
+            raise FetchError("the host name doesn't resolve")
+        for text in found:
+            # One bad result refuses the host: a name with public and private answers is trusted to be neither.
+            _check_address(text, loopback_only=url.scheme == "http", allow_private=self._rules.allow_private)
+        return found[:MAX_ADDRESSES]
+
+    def _exchange(self, url: FetchUrl, backend: httpcore.NetworkBackend) -> Fetched:
+        context = self._tls() if url.scheme == "https" else None
+        with (
+            httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool,
+            pool.stream("GET", _wire_url(url), headers=_request_headers(url)) as response,
+        ):
+            headers = {name.lower(): value for name, value in response.headers}
+            self._check_head(response.status, headers)
+            return Fetched(body=self._body(response.iter_stream()), max_age=_max_age(headers))
+
+    def _tls(self) -> ssl.SSLContext:
+        """Made anew for each fetch, so that a rotated CA file counts at once."""
+        try:
+            context = ssl.create_default_context(cafile=self._rules.ca_file)
+        except (OSError, ssl.SSLError):
+            raise FetchError("the CA file can't be read") from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def _check_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        if status != 200:
+            what = "a redirect, which is never followed" if 300 <= status < 400 else f"status {status}"
+            raise FetchError(f"the server answered {what}", status=status)
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise FetchError("the server compressed the answer unasked")
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._rules.max_bytes:
+            raise FetchError(f"the answer is over {self._rules.max_bytes} bytes")
+
+    def _body(self, chunks: Iterable[bytes]) -> bytes:
+        body = bytearray()
+        for chunk in chunks:
+            body += chunk
+            if len(body) > self._rules.max_bytes:
+                raise FetchError(f"the answer is over {self._rules.max_bytes} bytes")
+        return bytes(body)
+
+
+class _PinnedBackend(httpcore.NetworkBackend):
+    """Connects only to addresses that were checked, and gives the whole exchange one deadline."""
+
+    def __init__(self, addresses: tuple[str, ...], *, deadline: float, clock: Callable[[], float]) -> None:
+        self._addresses = addresses
+        self._deadline = deadline
+        self._clock = clock
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """The `host` is deliberately not used: the addresses were made from it, and checked."""
+        last: Exception = httpcore.ConnectError("no address")
+        for position, address in enumerate(self._addresses):
+            share = self._remaining() / (len(self._addresses) - position)
+            try:
+                stream = self._inner.connect_tcp(address, port, timeout=share, socket_options=socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+                continue
+            return _DeadlineStream(stream, self._remaining)
+        raise last
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        raise httpcore.ConnectError("Unix sockets aren't fetched from")
+
+    def sleep(self, seconds: float) -> None:  # noqa: ARG002
+        raise httpcore.ConnectError("a fetch is never retried here")
+
+    def _remaining(self) -> float:
+        """Seconds left; a server that sends one octet at a time can't stretch them."""
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the deadline has passed")
+        return left
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream whose every operation gets what is left of the deadline as its timeout."""
+
+    def __init__(self, inner: httpcore.NetworkStream, remaining: Callable[[], float]) -> None:
+        self._inner = inner
+        self._remaining = remaining
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        return self._inner.read(max_bytes, timeout=self._remaining())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._inner.write(buffer, timeout=self._remaining())
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        inner = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=self._remaining())
+        return _DeadlineStream(inner, self._remaining)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _resolve(host: str, port: int) -> tuple[str, ...]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _check_address(text: str, *, loopback_only: bool, allow_private: bool) -> None:
+    try:
+        address = _embedded(ipaddress.ip_address(text))
+    except ValueError:
+        raise FetchError("the host name resolves to something that is no address") from None
+    if loopback_only:
+        allowed = address.is_loopback
+    elif address.is_link_local or address.is_multicast or address.is_unspecified:
+        allowed = False  # link-local is where clouds keep their metadata service: never a key server
+    else:
+        allowed = address.is_global or allow_private
+    if not allowed:
+        raise FetchError("the host is at an address that isn't fetched from (see `keys.allow_private`)")
+
+
+def _embedded(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one, when there is one: it is what would be reached."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_loopback_name(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _wire_url(url: FetchUrl) -> httpcore.URL:
+    return httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
+
+
+def _request_headers(url: FetchUrl) -> list[tuple[str, str]]:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    default = url.port == _DEFAULT_PORTS[url.scheme]
+    return [("host", host if default else f"{host}:{url.port}"), *_REQUEST_HEADERS]
+
+
+def _max_age(headers: dict[bytes, bytes]) -> float | None:
+    """RFC 9111 §5.2.2.1; anything unreadable counts as absent."""
+    directives = headers.get(b"cache-control", b"").decode("latin-1").lower().replace(" ", "").split(",")
+    if "no-store" in directives or "no-cache" in directives:
+        return 0.0
+    ages = [match[1] for match in map(_MAX_AGE.fullmatch, directives) if match]
+    return float(ages[0]) if ages else None
+
+
+def _describe(error: Exception) -> str:
+    """A reason without the peer's words: exception texts can hold what the other side sent."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "the server's certificate doesn't verify"
+        if isinstance(cause, ConnectionRefusedError):
+            return "the connection was refused"
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpcore.ProtocolError):
+        return "the server doesn't speak HTTP/1.1"
+    return "the connection failed"

@@ -1,0 +1,103 @@
+"""One issuer's keys in a file of the policy directory: read at load, read again when the file changed.
+
+Owns: the last good content of one `jwks_file`. Nothing can be fetched here, so an unknown key id is unknown at
+once, also for an empty set (docs/verification.md, "The token"). Must not: run a thread; the reload loop polls it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from authz.authn.keys import KeySet, KeySetError, import_key_set
+from authz.model.errors import Refused, Unavailable
+from authz.model.issuer import IssuerSettings, JwksFile
+from authz.model.reason import Reason
+from authz.sources.files import FileError, WatchedFile
+from authz.sources.state import Freshness, Report, SourceEvent, SourceState
+
+_NO_KEYS: Final = "the issuer's key file was never readable"
+_TOO_OLD: Final = "the issuer's key file has been faulty for too long"
+
+
+class FileKeys:
+    """The keys of one issuer out of `keys.path`. `max_stale` bounds how long a faulty file's predecessor serves."""
+
+    def __init__(
+        self, settings: IssuerSettings, keys: JwksFile, directory: Path, *,
+        max_stale: float, clock: Callable[[], float], report: Report,
+    ) -> None:
+        self._settings = settings
+        self._file = WatchedFile(directory, keys.path)
+        self._max_stale = max_stale
+        self._clock = clock
+        self._report = report
+        self._lock = threading.Lock()
+        self._good: KeySet | None = None
+        self._good_at = 0.0
+        self._failures = 0
+        self.error = ""
+        """Why the file as it is now can't be used; empty when it can."""
+
+    @property
+    def path(self) -> str:
+        return self._file.relative
+
+    def poll(self) -> None:
+        """Read the file if it changed. A faulty one keeps the last good set and says why."""
+        with self._lock:
+            try:
+                if self.error or self._file.changed():
+                    self._adopt(*import_key_set(self._file.read(), self._settings.algorithms))
+                self._good_at = self._clock()
+            except (FileError, KeySetError) as error:
+                self._refuse(str(error))
+
+    def keys(self) -> KeySet:
+        good = self._good
+        if good is None:
+            raise Unavailable(Reason.KEYS_UNAVAILABLE, _NO_KEYS)
+        if self._clock() - self._good_at > self._max_stale:
+            raise Unavailable(Reason.KEYS_UNAVAILABLE, _TOO_OLD)
+        return good
+
+    def unknown(self) -> Refused:
+        return Refused(Reason.TOKEN_KEY_UNKNOWN, "the issuer's key file lacks this key")
+
+    def tried(self) -> bool:
+        return True
+
+    def state(self) -> SourceState:
+        with self._lock:
+            good, age, failures = self._good, self._clock() - self._good_at, self._failures
+            freshness = self._freshness(age)
+        return SourceState(
+            name=self._settings.name, freshness=freshness, age=None if good is None else age,
+            size=0 if good is None else len(good), revision="" if good is None else good.revision,
+            error=self.error, failures=failures,
+        )
+
+    def _freshness(self, age: float) -> Freshness:
+        if self._good is None:
+            return Freshness.ABSENT
+        if age > self._max_stale:
+            return Freshness.EXPIRED
+        return Freshness.STALE if self.error else Freshness.FRESH
+
+    def _adopt(self, keys: KeySet, warnings: tuple[str, ...]) -> None:
+        news = self._good is None or self._good.revision != keys.revision or bool(self.error)
+        if self._good is None or self._good.revision != keys.revision:
+            self._good = keys
+        self.error, self._failures = "", 0
+        if news:
+            self._report(SourceEvent(
+                kind="keys", name=self._settings.name, revision=keys.revision, warnings=warnings,
+            ))
+
+    def _refuse(self, error: str) -> None:
+        news = error != self.error
+        self.error, self._failures = error, self._failures + 1
+        if news:
+            self._report(SourceEvent(kind="keys", name=self._settings.name, error=error))
