@@ -27,9 +27,12 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = (), *, joined: bool = False) -> None:
         values: dict[str, tuple[str, ...]] = {}
         for name, value in items:
-            folded = fold_name(name)
-            known = values.get(folded)
-            values[folded] = (value,) if known is None else (*known, value)
+            # `fold_name` spelled out: this runs for each header of each check.
+            folded = name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
+            if folded in values:
+                values[folded] += (value,)
+            else:
+                values[folded] = (value,)
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "joined", joined)
 

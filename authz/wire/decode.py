@@ -67,8 +67,8 @@ def _headers(http: pb.HttpRequest) -> Headers:
     """The headers without pseudo headers, from the raw form when Envoy sends it, else from the joined one."""
     raw = http.header_map.headers
     if raw:
-        return Headers((entry.key, _value(entry)) for entry in raw if entry.key[:1] != ":")
-    return Headers((item for item in http.headers.items() if item[0][:1] != ":"), joined=True)
+        return Headers([(entry.key, _value(entry)) for entry in raw if not entry.key.startswith(":")])
+    return Headers([item for item in http.headers.items() if not item[0].startswith(":")], joined=True)
 
 
 def _value(entry: pb.HeaderValue) -> str:
