@@ -1,0 +1,76 @@
+"""The command line: finds the command, runs it, turns whatever ends it into an exit code.
+
+Commands import what they need when they run, so that `authz --version` and `authz lint` don't wait for a server's
+libraries. Nothing here knows policies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+from authz import __version__
+from authz.cli import config, explain, health, lint, serve, version
+from authz.cli.exit_codes import BUG, ENVIRONMENT, NO, USAGE
+from authz.cli.failure import CommandFailed
+from authz.model.errors import SettingsError
+
+__all__ = ["main"]
+
+_COMMANDS: Final = (serve, lint, explain, config, health, version)
+_DEBUG: Final = "AUTHZ_DEBUG"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; usage errors leave by `SystemExit(2)`, as argparse does."""
+    parsed = parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+        return code
+    except CommandFailed as failure:
+        return _fail(failure.code, *failure.lines)
+    except SettingsError as error:
+        return _fail(USAGE, *error.faults)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`authz lint | head`); the interpreter must not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO
+    except KeyboardInterrupt:
+        return _fail(ENVIRONMENT, "interrupted")
+    except Exception as error:  # noqa: BLE001 - the last line: people get a sentence, not a traceback
+        return _bug(error)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line's grammar."""
+    root = argparse.ArgumentParser(
+        prog="authz",
+        description="External authorization for Envoy: verifies who is calling, decides by route policies, says why.",
+    )
+    root.add_argument("--version", action="version", version=f"authz {__version__}")
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_to(commands)
+    return root
+
+
+def _fail(code: int, *lines: str) -> int:
+    for line in lines:
+        print(f"authz: {line}", file=sys.stderr)
+    return code
+
+
+def _bug(error: Exception) -> int:
+    if os.environ.get(_DEBUG) == "1":
+        traceback.print_exc()
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    name = os.path.basename(place.filename)  # noqa: PTH119 - a name out of a traceback, not a path to use
+    return _fail(
+        BUG, f"this is a bug in authz: {type(error).__name__} at {name}:{place.lineno}; "
+        f"{_DEBUG}=1 shows the whole traceback",
+    )

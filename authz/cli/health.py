@@ -1,0 +1,36 @@
+"""`authz health`: asks a running service's gRPC health check, for container probes without an extra tool."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+from authz.cli.exit_codes import ENVIRONMENT, NO, YES
+from authz.cli.failure import CommandFailed
+
+_DEFAULT_ADDRESS: Final = "127.0.0.1:9000"
+_TIMEOUT: Final = 3.0
+"""Seconds."""
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser("health", help="ask a running service whether it serves")
+    parser.add_argument("--address", default=_DEFAULT_ADDRESS, metavar="ADDR",
+                        help=f"HOST:PORT or unix:PATH, plaintext; default {_DEFAULT_ADDRESS}")
+    parser.add_argument("--service", default="", metavar="NAME", help="a gRPC service name; default: the whole server")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(arguments.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=arguments.service), timeout=_TIMEOUT)
+        except grpc.RpcError as error:
+            raise CommandFailed(ENVIRONMENT, f"{arguments.address}: {error.code().name}") from error
+    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    print(name)
+    return YES if name == "SERVING" else NO

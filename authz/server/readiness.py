@@ -1,0 +1,106 @@
+"""Whether Envoy may be sent here, and what stands behind the answer.
+
+Ready once a policy is in force and each issuer was tried once, until the drain begins. An issuer that is down does
+not change that: only its own routes answer 503. Reads states from the sources; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from authz.policy.link import PolicyState
+from authz.sources.state import SourceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReport:
+    """The policy in force; `refused` are the faults that kept the newest text of the directory out."""
+
+    revision: str = ""
+    policies: tuple[PolicyState, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def loaded(self) -> bool:
+        return self.revision != ""
+
+
+class States(Protocol):
+    """Where readiness comes from: the sources of the running service."""
+
+    def policy(self) -> PolicyReport: ...
+
+    def issuers(self) -> tuple[SourceState, ...]: ...
+
+    def bundles(self) -> tuple[SourceState, ...]: ...
+
+    def tried(self) -> bool:
+        """Whether each issuer's keys were asked for at least once, whatever came of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    summary: str
+    ready: bool
+    policy: PolicyReport
+    issuers: tuple[SourceState, ...]
+    bundles: tuple[SourceState, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "ready": self.ready,
+            "summary": self.summary,
+            "policy": {
+                "revision": self.policy.revision,
+                "refused": list(self.policy.refused),
+                "policies": {state.name: _policy_json(state) for state in self.policy.policies},
+            },
+            "issuers": {state.name: _source_json(state) for state in self.issuers},
+            "bundles": {state.name: _source_json(state) for state in self.bundles},
+        }
+
+
+class Readiness:
+    """Asks the states anew for each report."""
+
+    def __init__(self, states: States) -> None:
+        self._states = states
+        self._draining = False
+
+    def drain(self) -> None:
+        """Not ready from now on."""
+        self._draining = True
+
+    def report(self) -> Report:
+        policy = self._states.policy()
+        summary = _summary(self._draining, policy, self._states.tried)
+        return Report(
+            summary=summary, ready=summary == _READY, policy=policy,
+            issuers=self._states.issuers(), bundles=self._states.bundles(),
+        )
+
+
+_READY = "ready"
+
+
+def _summary(draining: bool, policy: PolicyReport, tried: Callable[[], bool]) -> str:
+    if draining:
+        return "draining"
+    if not policy.loaded:
+        return "no policy is loaded"
+    return _READY if tried() else "issuers have not been tried yet"
+
+
+def _policy_json(state: PolicyState) -> dict[str, object]:
+    return {"status": state.status.value, "faults": list(state.faults), "unavailable_routes": list(state.routes)}
+
+
+def _source_json(state: SourceState) -> dict[str, object]:
+    age = None if state.age is None else round(state.age, 1)
+    return {
+        "state": state.freshness.value, "age_seconds": age, "size": state.size, "revision": state.revision,
+        "failures": state.failures, "error": state.error,
+    }

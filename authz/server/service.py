@@ -1,0 +1,238 @@
+"""One check from bytes to bytes, guarded: whatever happens inside, the answer is a well-formed denial or a permit.
+
+Decode, parse, decide, encode, record, in that order. Envoy takes an empty message and a status of zero for an allow
+and an RPC that ends in an error for something it may let pass, so `answer` never returns an empty message, never
+raises, and has its last-resort denials made before the first call. Front-independent: fronts hand in the message and
+the time that the caller still has.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final, Protocol
+
+from authz.model.decision import Decision, Denial
+from authz.model.errors import Refused, Unavailable
+from authz.model.reason import Reason
+from authz.model.record import DecisionRecord
+from authz.model.request import (
+    AuthzRequest,
+    Limits,
+    RawRequest,
+    RequestView,
+    Transport,
+    is_grpc,
+    parse_request,
+    transport_of,
+)
+from authz.server.decision_ids import DecisionIds
+from authz.wire.decode import decode, view
+from authz.wire.encode import Answer, answer, denial_bytes
+
+if TYPE_CHECKING:
+    from authz.engine.check import Decided
+
+_LOG: Final = logging.getLogger("authz.server")
+_RETRY_AFTER: Final = 1
+"""Seconds, for what a moment later may go through."""
+
+
+class Decider(Protocol):
+    """`engine.check.DecisionPoint`."""
+
+    def decide(self, request: AuthzRequest, *, now: float) -> Decided: ...
+
+
+class Recorder(Protocol):
+    """Whoever keeps decisions: the audit log, metrics. Must not block for long; what it raises denies the request."""
+
+    def record(self, record: DecisionRecord, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """In seconds. `maximum` caps what a caller may ask for, `margin` is what the answer needs to travel back."""
+
+    maximum: float = 5.0
+    margin: float = 0.005
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """What is known about one call so far, for whichever exit it takes."""
+
+    decision_id: str
+    arrived: float
+    deadline: float
+    raw: RawRequest | None = None
+    request: AuthzRequest | None = None
+    revision: str = ""
+
+    @property
+    def grpc(self) -> bool:
+        if self.request is not None:
+            return self.request.grpc
+        return self.raw is not None and is_grpc(self.raw.headers)
+
+    @property
+    def transport(self) -> Transport:
+        if self.request is not None:
+            return self.request.transport
+        return Transport.PLAIN if self.raw is None else transport_of(self.raw)
+
+
+class CheckService:
+    """The guarded check. Any thread may call it; it holds no lock."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        recorders: tuple[Recorder, ...],
+        *,
+        limits: Limits | None = None,
+        deadlines: Deadlines | None = None,
+        ids: DecisionIds | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_fatal: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._decider = decider
+        self._recorders = recorders
+        self._limits = limits or Limits()
+        self._deadlines = deadlines or Deadlines()
+        self._ids = ids or DecisionIds()
+        self._clock = clock
+        self._monotonic = monotonic
+        self._on_fatal = on_fatal
+        # Made now, so that an answer exists even when nothing can be made any more.
+        self._last_resort = denial_bytes(Reason.INTERNAL_ERROR)
+
+    def answer(self, message: bytes, *, remaining: float | None, arrived: float | None = None) -> bytes:
+        """The answer to one serialized CheckRequest: total, never empty.
+
+        `remaining` is the caller's own deadline in seconds from now (None: it gave none), `arrived` the monotonic
+        time at which the call came in, if that was earlier than now.
+        """
+        try:
+            call = self._begin(remaining, arrived)
+            return self._guarded(call, lambda: self._judge(message, call))
+        except BaseException as error:  # noqa: BLE001 - the last line: an exception would be an error to Envoy
+            return self._give_up(error)
+
+    def overloaded(self) -> bytes:
+        """The answer when the bound is reached; the message is not even decoded."""
+        return self._refuse(Denial(reason=Reason.OVERLOADED, retry_after=_RETRY_AFTER))
+
+    def refused_peer(self) -> bytes:
+        """The answer to a proxy that may not ask: its mTLS identity is not on the list."""
+        detail = "the asking proxy's SPIFFE ID is not on the list of those that may connect"
+        return self._refuse(Denial(reason=Reason.WORKLOAD_NOT_PERMITTED, detail=detail))
+
+    def last_resort(self) -> bytes:
+        """An unrecorded denial, made in advance: for callers that have gone and fronts that have lost their way."""
+        return self._last_resort
+
+    def _begin(self, remaining: float | None, arrived: float | None) -> _Call:
+        now = self._monotonic()
+        start = now if arrived is None else arrived
+        deadline = start + self._deadlines.maximum
+        if remaining is not None:
+            deadline = min(deadline, now + remaining)
+        return _Call(
+            decision_id=self._ids.next(), arrived=start, deadline=deadline - self._deadlines.margin,
+        )
+
+    def _judge(self, message: bytes, call: _Call) -> Decision:
+        """The decision, and `call` filled in as far as it went."""
+        if self._late(call):
+            return _too_late("waited too long before it could begin")
+        try:
+            call.raw = decode(message, self._limits)
+            call.request = parse_request(call.raw, self._limits)
+        except Refused as error:
+            return _denial_of(error)
+        decided = self._decider.decide(call.request, now=self._clock())
+        call.revision = decided.revision
+        if self._late(call):
+            return _too_late("took too long")
+        return decided.decision
+
+    def _guarded(self, call: _Call, judge: Callable[[], Decision]) -> bytes:
+        try:
+            return self._finish(call, judge())
+        except BaseException as error:  # noqa: BLE001 - SystemExit in a handler would mean no answer at all
+            self._note(error)
+            return self._finish(call, Denial(reason=Reason.INTERNAL_ERROR, detail=type(error).__name__))
+
+    def _finish(self, call: _Call, decision: Decision) -> bytes:
+        made = answer(
+            decision, decision_id=call.decision_id, revision=call.revision,
+            transport=call.transport, grpc=call.grpc,
+        )
+        self._record(call, _sendable(made).decision)
+        return made.message
+
+    def _record(self, call: _Call, decision: Decision) -> None:
+        now = self._monotonic()
+        raw = call.raw
+        record = DecisionRecord(
+            decision_id=call.decision_id, time=self._clock(), duration=now - call.arrived, decision=decision,
+            view=RequestView() if raw is None else view(raw), transport=call.transport, revision=call.revision,
+            source_address="" if raw is None else raw.source.address,
+            destination="" if raw is None else raw.destination.principal, grpc=call.grpc,
+        )
+        for recorder in self._recorders:
+            recorder.record(record)
+
+    def _refuse(self, denial: Denial) -> bytes:
+        """A denial without a look at the message."""
+        try:
+            return self._guarded(self._begin(None, None), lambda: denial)
+        except BaseException as error:  # noqa: BLE001 - as in `answer`
+            return self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> bytes:
+        try:
+            self._note(error)
+        except BaseException:  # noqa: BLE001 - nothing is left to tell it to; the denial still goes out
+            return self._last_resort
+        return self._last_resort
+
+    def _note(self, error: BaseException) -> None:
+        """Say where it happened, never what the exception says: its text may hold the client's."""
+        if not isinstance(error, Exception):
+            self._on_fatal()
+        _LOG.error(
+            "a check failed inside; the request was denied",
+            extra={"event": "check_failed", "error": type(error).__name__, "where": where(error)},
+        )
+
+    def _late(self, call: _Call) -> bool:
+        return self._monotonic() >= call.deadline
+
+
+def where(error: BaseException) -> str:
+    """The last frames of an exception as `file:line function`, innermost last, without any values."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+
+
+def _sendable(made: Answer) -> Answer:
+    """Envoy takes an empty message for an allow, and grpcio sends nothing at all for anything but bytes."""
+    if type(made.message) is not bytes or not made.message:
+        raise TypeError("encoding gave no message")
+    return made
+
+
+def _too_late(detail: str) -> Denial:
+    return Denial(reason=Reason.DEADLINE_EXCEEDED, detail=detail, retry_after=_RETRY_AFTER)
+
+
+def _denial_of(error: Refused) -> Denial:
+    retry_after = error.retry_after if isinstance(error, Unavailable) else None
+    return Denial(reason=error.reason, detail=error.detail, retry_after=retry_after)

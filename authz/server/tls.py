@@ -1,0 +1,146 @@
+"""The certificate that a listener shows and the proxies that may connect: mTLS only, files re-read when they change.
+
+A private CA signs short-lived certificates, so the files are looked at before every handshake; what can't be read or
+doesn't fit together leaves the last good set in use and says so in the log. Who may connect is judged by the verified
+client certificate's URI SANs: exactly one (X509-SVID §2), a SPIFFE ID on the list.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from authz.model.spiffe import SpiffeId, SpiffeIdError
+from authz.server.front import ListenError
+
+_LOG: Final = logging.getLogger("authz.server")
+_PEER_URI: Final = "peer_uri"
+"""gRPC's name for the URI SANs of the peer's verified certificate."""
+_MAX_FILE_BYTES: Final = 1024 * 1024
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """PEM files: our certificate chain and key, and the CA that client certificates must chain to."""
+
+    certificate: str
+    key: str
+    client_ca: str
+
+    def paths(self) -> tuple[Path, Path, Path]:
+        return Path(self.certificate), Path(self.key), Path(self.client_ca)
+
+
+class ServerCertificate:
+    """The material in use, as gRPC's dynamic server credentials ask for it."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._stamp: _Stamp = ()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Read everything once; raises `ListenError` when it can't be used."""
+        self._stamp = _stamp(self._files)
+        first = _load(self._files)
+        fetch: Callable[[], Any] = self.changed  # gRPC takes None for "no change"; its stubs don't say so.
+        return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=True)
+
+    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """New material if the files changed since the last look, else None; never raises (it runs inside gRPC)."""
+        with self._lock:
+            try:
+                stamp = _stamp(self._files)
+                if stamp == self._stamp:
+                    return None
+                fresh = _load(self._files)
+            except Exception as error:  # noqa: BLE001 - called by gRPC's own thread before a handshake
+                detail = str(error) if isinstance(error, ListenError) else type(error).__name__
+                _LOG.error(
+                    "new TLS files can't be used; the last good ones stay",
+                    extra={"event": "tls_reload_failed", "error": detail},
+                )
+                return None
+            self._stamp = stamp
+            _LOG.info("TLS files re-read", extra={"event": "tls_reloaded"})
+            return fresh
+
+
+class AllowedPeers:
+    """The proxies that may ask. An empty list lets nobody in."""
+
+    def __init__(self, spiffe_ids: Sequence[str]) -> None:
+        try:
+            self._allowed = frozenset(SpiffeId.parse(text) for text in spiffe_ids)
+        except SpiffeIdError as error:
+            raise ListenError(f"the list of SPIFFE IDs that may connect: {error}") from error
+
+    def permits(self, auth_context: Mapping[str, Sequence[bytes]]) -> bool:
+        """Whether the connection's verified certificate has exactly one URI SAN and it is on the list."""
+        uris = auth_context.get(_PEER_URI, ())
+        if len(uris) != 1:
+            return False
+        try:
+            return SpiffeId.parse(uris[0].decode("ascii")) in self._allowed
+        except (SpiffeIdError, UnicodeDecodeError):
+            return False
+
+
+def _stamp(files: TlsFiles) -> _Stamp:
+    try:
+        found = [path.stat() for path in files.paths()]
+    except OSError as error:
+        raise ListenError(f"TLS file {error.filename}: {error.strerror}") from error
+    return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in found)
+
+
+def _load(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
+    certificate, key, client_ca = (_read(path) for path in files.paths())
+    _check_pair(certificate, key, files)
+    try:
+        x509.load_pem_x509_certificates(client_ca)
+    except ValueError as error:
+        raise ListenError(f"TLS file {files.client_ca}: no PEM certificates") from error
+    return grpc.ssl_server_certificate_configuration([(key, certificate)], root_certificates=client_ca)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ListenError(f"TLS file {path}: {error.strerror}") from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise ListenError(f"TLS file {path}: larger than {_MAX_FILE_BYTES} bytes")
+    return content
+
+
+def _check_pair(certificate: bytes, key: bytes, files: TlsFiles) -> None:
+    """A key of another certificate would fail every handshake, and gRPC wouldn't say why."""
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate)[0]
+    except ValueError as error:
+        raise ListenError(f"TLS file {files.certificate}: no PEM certificates") from error
+    try:
+        private = serialization.load_pem_private_key(key, password=None)
+    except (ValueError, TypeError) as error:
+        raise ListenError(f"TLS file {files.key}: no unencrypted PEM private key") from error
+    if _public_bytes(leaf.public_key()) != _public_bytes(private.public_key()):
+        raise ListenError(f"TLS file {files.key}: the key doesn't belong to the certificate in {files.certificate}")
+
+
+def _public_bytes(key: object) -> bytes:
+    encode = getattr(key, "public_bytes", None)
+    if encode is None:
+        raise ListenError("the certificate's kind of key isn't supported")
+    der: bytes = encode(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return der

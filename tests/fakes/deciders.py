@@ -1,0 +1,101 @@
+"""Stand-ins for the decision point (`engine.check.DecisionPoint`), named after what they do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from authz.model.decision import Decision, Denial, Permit
+from authz.model.reason import Reason
+from authz.model.request import AuthzRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    decision: Decision
+    revision: str = "rev-1"
+
+
+def permit() -> Permit:
+    return Permit(
+        route="orders.read", policy="orders", alternative=0,
+        set_headers=(("x-authz-route", "orders/orders.read"),), remove_headers=("x-authz-subject",),
+    )
+
+
+def denial(reason: Reason = Reason.CREDENTIAL_MISSING) -> Denial:
+    return Denial(reason=reason, route="orders.read", policy="orders")
+
+
+class FixedDecider:
+    """Always the same answer; remembers the requests."""
+
+    def __init__(self, decision: Decision) -> None:
+        self._decision = decision
+        self.requests: list[AuthzRequest] = []
+
+    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+        self.requests.append(request)
+        return Decided(self._decision)
+
+
+class RaisingDecider:
+    """Raises what it was given."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+        raise self._error
+
+
+class GarbageDecider:
+    """Returns something that is no decision at all."""
+
+    def __init__(self, garbage: object) -> None:
+        self._garbage = garbage
+
+    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+        return self._garbage  # type: ignore[return-value]
+
+
+class BlockingDecider:
+    """Holds each check until `release`; `entered` counts those inside."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.release = threading.Event()
+
+    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+        self.entered.release()
+        self.release.wait(30)
+        return Decided(permit())
+
+
+class CallingDecider:
+    """Does something, then permits."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+
+    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+        self._action()
+        return Decided(permit())
+
+
+class ListRecorder:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[object] = []
+
+    def record(self, record: object, /) -> None:
+        self.records.append(record)
+
+
+class RaisingRecorder:
+    """A recorder that is broken."""
+
+    def record(self, record: object, /) -> None:
+        raise RuntimeError("disk full")
