@@ -23,7 +23,7 @@ help: ## list these targets
 
 setup: $(READY) ## make the Python environment (every other target does this by itself)
 
-$(READY): pyproject.toml constraints.txt .ci/setup
+$(READY): pyproject.toml constraints.txt .ci/setup tests/oracle/install_xds_protos.py
 	@.ci/setup
 
 .PHONY: demo demo-up

@@ -1,7 +1,8 @@
 """Writes the reference pages that come from the code; with `--check` says which ones are out of date.
 
-Owns docs/reasons.md: what happened comes from `authz.model.reason`, what an operator does about it from
-docs/reasons-advice.txt, which must hold every reason once; a missing or unknown one stops the generation.
+Owns docs/settings.md, which `authz.config.reference` renders, and docs/reasons.md: what happened comes from
+`authz.model.reason`, what an operator does about it from docs/reasons-advice.txt, which must hold every reason
+once; a missing or unknown one stops the generation.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from authz.config import reference
 from authz.model.reason import ALLOWED, BY_CODE, Reason
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -64,7 +66,7 @@ def _public_text(status: int) -> str:
     return next(reason.public_text for reason in Reason if reason.status == status)
 
 
-PAGES: Final = {"reasons.md": reasons_page}
+PAGES: Final = {"reasons.md": reasons_page, "settings.md": reference.render}
 
 
 def main(arguments: list[str]) -> int:
