@@ -1,8 +1,8 @@
 """Writes the reference pages that come from the code; with `--check` says which ones are out of date.
 
 Owns docs/settings.md, which `authz.config.reference` renders, and docs/reasons.md: what happened comes from
-`authz.model.reason`, what an operator does about it from docs/reasons-advice.txt, which must hold every reason
-once; a missing or unknown one stops the generation.
+`authz.model.reason`, what an operator does about it from docs/reasons-advice.txt, which has to hold every one
+of them once; a missing or unknown one stops the generation.
 """
 
 from __future__ import annotations
