@@ -77,16 +77,34 @@ class IssuerSettings:
     aliases: Mapping[str, ClaimPath] = field(default_factory=dict)
     """All aliases that policies may use, those four included."""
 
-    @property
-    def revision(self) -> str:
-        """A digest that changes with any of these settings: cached verdicts are bound to it."""
-        aliases = sorted(self.aliases.items())
-        text = repr((
-            self.name, self.issuer, sorted(self.audiences), self.audience_claim, self.algorithms, self.keys,
-            sorted(self.token_types), self.clock_skew, self.max_lifetime, self.client_tokens, self.scopes,
-            self.groups, self.roles, self.client, aliases,
-        ))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    revision: str = field(init=False, compare=False, default="")
+    """A digest that changes with any of these settings, made once: cached verdicts are bound to it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "revision", _digest(self))
+
+
+def _digest(issuer: IssuerSettings) -> str:
+    text = repr(
+        (
+            issuer.name,
+            issuer.issuer,
+            sorted(issuer.audiences),
+            issuer.audience_claim,
+            issuer.algorithms,
+            issuer.keys,
+            sorted(issuer.token_types),
+            issuer.clock_skew,
+            issuer.max_lifetime,
+            issuer.client_tokens,
+            issuer.scopes,
+            issuer.groups,
+            issuer.roles,
+            issuer.client,
+            sorted(issuer.aliases.items()),
+        )
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class PeerVerification(Enum):

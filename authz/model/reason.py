@@ -18,7 +18,11 @@ class Reason(Enum):
     """Why a request was denied: `(code, HTTP status, one sentence for operators)`."""
 
     # 400: the request itself can't be judged.
-    REQUEST_MALFORMED = ("request_malformed", 400, "The request breaks HTTP's grammar or is of a kind that is never judged.")
+    REQUEST_MALFORMED = (
+        "request_malformed",
+        400,
+        "The request breaks HTTP's grammar or is of a kind that is never judged.",
+    )
     PATH_NOT_CANONICAL = ("path_not_canonical", 400, "Two parsers could read the request target differently.")
     HOST_INVALID = ("host_invalid", 400, "The authority is outside the host grammar or contradicts the host header.")
     HEADER_AMBIGUOUS = ("header_ambiguous", 400, "A header that carries a credential came more than once.")

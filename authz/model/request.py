@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from authz.model.errors import Refused
-from authz.model.headers import Headers
+from authz.model.headers import Headers, fold_name
 from authz.model.host import Authority
 from authz.model.path import RequestPath, parse_path
 from authz.model.reason import Reason
@@ -157,7 +157,7 @@ def connection_names(headers: Headers) -> frozenset[str]:
     values = headers.get_all("connection")
     if not values:
         return frozenset()
-    tokens = (token.strip(" \t") for token in ",".join(values).lower().replace("_", "-").split(","))
+    tokens = (token.strip(" \t") for token in fold_name(",".join(values)).replace("_", "-").split(","))
     return frozenset(token for token in tokens if token)
 
 
@@ -201,7 +201,7 @@ def _upgrade(headers: Headers) -> str:
     values = headers.get_all("upgrade")
     if not values or "upgrade" not in connection_names(headers):
         return ""
-    upgrade = ",".join(values).strip(" \t").lower()
+    upgrade = fold_name(",".join(values).strip(" \t"))
     if not upgrade:
         # An empty text would make it look like no upgrade at all.
         raise _malformed("an upgrade names no protocol (RFC 9110 §7.8)")

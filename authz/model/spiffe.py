@@ -34,7 +34,7 @@ class SpiffeId:
             raise SpiffeIdError("a SPIFFE ID begins with spiffe:// (SPIFFE-ID §2)")
         if len(text.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
             raise SpiffeIdError("a SPIFFE ID has at most 2048 bytes (SPIFFE-ID §2.3)")
-        trust_domain, slash, path = text[len(_SCHEME):].partition("/")
+        trust_domain, slash, path = text[len(_SCHEME) :].partition("/")
         check_trust_domain(trust_domain)
         if not slash:
             raise SpiffeIdError("a workload's SPIFFE ID has a path (X509-SVID §3.1)")

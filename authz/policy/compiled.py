@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from authz.model.principal import Principals, Via
+from authz.model.principal import UserOutcome, Via, WorkloadOutcome
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
 
@@ -34,12 +34,18 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that conditions may look at. Variables are decoded text; `now` is seconds since the epoch."""
+    """Everything that conditions may look at. Variables are decoded text; `now` is seconds since the epoch.
+
+    The principals lie flat here: conditions read them several times per check.
+    """
 
     request: AuthzRequest
     path_variables: Mapping[str, str]
     host_variables: Mapping[str, str]
-    principals: Principals
+    user: UserOutcome
+    mtls: WorkloadOutcome
+    forwarded: WorkloadOutcome
+    jwt_svid: WorkloadOutcome
     now: float
 
 
@@ -53,6 +59,8 @@ class Subject(Enum):
     MTLS = "mtls"
     FORWARDED = "forwarded"
     JWT_SVID = "jwt-svid"
+    ANY_WORKLOAD = "workload"
+    """Under `not` and in `deny`, where `via` unwritten means any."""
     NONE = "none"
 
 
@@ -146,6 +154,8 @@ class CompiledGuardrail:
     absent_denies: bool
     exempt: frozenset[tuple[str, str]]
     """(policy, route id) pairs."""
+    policies: frozenset[str]
+    """The policies that `for` names; empty: every one."""
     usage: Usage
     plan: object
 

@@ -190,8 +190,15 @@ class NotRequirement:
 
 
 Requirement = (
-    AnyOf | AllOf | NotRequirement | UserRequirement | WorkloadRequirement | SourceRequirement
-    | PublicRequirement | NobodyRequirement | NamedRequirement
+    AnyOf
+    | AllOf
+    | NotRequirement
+    | UserRequirement
+    | WorkloadRequirement
+    | SourceRequirement
+    | PublicRequirement
+    | NobodyRequirement
+    | NamedRequirement
 )
 
 

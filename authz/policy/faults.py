@@ -50,13 +50,25 @@ class Faults:
         self._faults: list[Fault] = []
 
     def add(
-        self, place: Place, code: FaultCode, message: str, *, policy: str = "", help: str | None = None,  # noqa: A002
+        self,
+        place: Place,
+        code: FaultCode,
+        message: str,
+        *,
+        policy: str = "",
+        help: str | None = None,  # noqa: A002
     ) -> None:
         """Record one fault; `help` overrides the code's own help line."""
-        self._faults.append(Fault(
-            place=place, code=code.code, message=message, help=code.help if help is None else help,
-            severity=code.severity, policy=policy,
-        ))
+        self._faults.append(
+            Fault(
+                place=place,
+                code=code.code,
+                message=message,
+                help=code.help if help is None else help,
+                severity=code.severity,
+                policy=policy,
+            )
+        )
 
     def extend(self, faults: Iterator[Fault] | list[Fault] | tuple[Fault, ...]) -> None:
         self._faults.extend(faults)
@@ -133,13 +145,20 @@ class FaultCode(Enum):
     WORKLOAD_PATTERN = ("workload-pattern", "`*` is one whole segment, a trailing `/**` one or more.")
     VARIABLE_MISSING = ("variable-missing", "Name the variable in the route's path or in each host entry.")
     CLAIM_PATH = ("claim-path", "Give the claim an alias in the Issuers document.")
-    NOTHING_REQUIRED = ("nothing-required", "Each way to an allow needs a `user`, `workload` or `public` outside `not`.")
+    NOTHING_REQUIRED = (
+        "nothing-required",
+        "Each way to an allow needs a `user`, `workload` or `public` outside `not`.",
+    )
     IDENTITY_HEADER = ("identity-header", "Header names are x-[a-z0-9-]+ and not one of the reserved ones.")
     GUARDRAIL_FORBIDS = ("guardrail-forbids", "Change the route, or ask the platform for an exception.")
     GUARDRAIL_UNKNOWN_ROUTE = ("guardrail-unknown-route", "Remove the exception or correct the name.", Severity.WARNING)
     GUARDRAIL_EXPIRED = ("guardrail-expired", "Remove the exception or agree on a new date.", Severity.WARNING)
     DENY_EVADABLE = ("deny-evadable", "Use `require`, where absence denies.", Severity.WARNING)
-    VARIABLE_UNUSED = ("variable-unused", "Refer to it in a requirement, or accept any value on purpose.", Severity.WARNING)
+    VARIABLE_UNUSED = (
+        "variable-unused",
+        "Refer to it in a requirement, or accept any value on purpose.",
+        Severity.WARNING,
+    )
     # issuers, trust domains
     ISSUER_DUPLICATE = ("issuer-duplicate", "Two names for one issuer: keep one.")
     ISSUER_URL = ("issuer-url", "Issuers and key URLs are https URLs without query or fragment.")

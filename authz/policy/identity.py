@@ -1,0 +1,126 @@
+"""What the upstream is told and what is taken away (policy language §7).
+
+Removal lists always name every header that we know, whether or not the request shows it: Envoy may be configured
+to hide request headers from us, and what is hidden must not pass either.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Final
+
+from authz.model.principal import User, Workload
+from authz.policy.compiled import Scene
+from authz.policy.document import Credential
+from authz.policy.plan import RoutePlan
+from authz.policy.references import workload_of
+
+OWN_PREFIX: Final = "x-authz-"
+SUBJECT: Final = "x-authz-subject"
+ISSUER: Final = "x-authz-issuer"
+SCOPES: Final = "x-authz-scopes"
+WORKLOAD: Final = "x-authz-workload"
+ROUTE: Final = "x-authz-route"
+DECISION_ID: Final = "x-authz-decision-id"
+"""Set on every answer by `wire.encode`, so never in a removal list."""
+OWN_HEADERS: Final = frozenset((SUBJECT, ISSUER, SCOPES, WORKLOAD, ROUTE))
+CREDENTIAL: Final = "authorization"
+
+_PLAIN: Final = re.compile(r"(?! )[ -$&-~]*(?<! )")
+"""Printable ASCII without `%` and outer spaces: passes as it is."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def mutations(
+    removable: frozenset[str], plan: RoutePlan, index: int, scene: Scene, route: str
+) -> tuple[Headers, tuple[str, ...], User | None, Workload | None]:
+    """Headers to set, names to remove, and the principals that the permitting alternative used."""
+    alternative = plan.alternatives[index]
+    user = scene.user if alternative.user and isinstance(scene.user, User) else None
+    via = alternative.workload_via
+    workload = None if via is None else workload_of(via)(scene)
+    workload = workload if isinstance(workload, Workload) else None
+    headers = _identity(user, workload, route)
+    for name, get in plan.identity[index]:
+        text = _text(get(scene))
+        if text is not None:
+            headers.append((name, text))
+    removed = _removed(removable, tuple(name for name, _ in headers), scene)
+    if not _passes_credential(plan, user):
+        removed = (*removed, CREDENTIAL)
+    return tuple(headers), removed, user, workload
+
+
+def bare_mutations(removable: frozenset[str], scene: Scene, route: str) -> tuple[Headers, tuple[str, ...]]:
+    """Those of an answer that stands for nobody (a preflight): no identity and no credential."""
+    headers = ((ROUTE, route),)
+    return headers, (*_removed(removable, (ROUTE,), scene), CREDENTIAL)
+
+
+def header_text(text: str) -> str:
+    """Text as a header value: `%`, controls, non-ASCII and outer spaces percent-encoded (UTF-8)."""
+    if _PLAIN.fullmatch(text):
+        return text
+    inner = text.strip(" ")
+    start = text.index(inner) if inner else len(text)
+    return "%20" * start + "".join(map(_encoded, inner)) + "%20" * (len(text) - start - len(inner))
+
+
+def _identity(user: User | None, workload: Workload | None, route: str) -> list[tuple[str, str]]:
+    headers = [(ROUTE, route)]
+    if user is not None:
+        headers.append((SUBJECT, header_text(user.subject)))
+        headers.append((ISSUER, header_text(user.issuer_url)))
+        if user.scope_text:
+            headers.append((SCOPES, header_text(user.scope_text)))
+    if workload is not None:
+        headers.append((WORKLOAD, str(workload.id)))
+    return headers
+
+
+def _passes_credential(plan: RoutePlan, user: User | None) -> bool:
+    if plan.credential is Credential.UNTOUCHED:
+        return True
+    return user is not None and plan.credential is Credential.PASS
+
+
+def _removed(removable: frozenset[str], set_names: tuple[str, ...], scene: Scene) -> tuple[str, ...]:
+    """The names that are always removed, then what the request itself shows in other spellings."""
+    fixed = _fixed_removals(removable, set_names)
+    others = [
+        name
+        for name in scene.request.headers.names()
+        if ("_" in name or name.startswith(OWN_PREFIX)) and name not in set_names and _is_removable(name, removable)
+    ]
+    return fixed if not others else tuple(dict.fromkeys((*fixed, *others)))
+
+
+def _is_removable(name: str, removable: frozenset[str]) -> bool:
+    folded = name.replace("_", "-")
+    if name == DECISION_ID:
+        return False
+    return folded.startswith(OWN_PREFIX) or folded in removable or folded == CREDENTIAL
+
+
+@lru_cache(maxsize=1024)
+def _fixed_removals(removable: frozenset[str], set_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Bounded: one entry per combination of headers that the routes of a policy set can set."""
+    return tuple(sorted((removable | OWN_HEADERS) - {*set_names, DECISION_ID}))
+
+
+def _text(value: object) -> str | None:
+    """A JSON scalar as a header value; None for what is absent or no scalar."""
+    if isinstance(value, str):
+        return header_text(value)
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return None
+
+
+def _encoded(character: str) -> str:
+    if " " <= character <= "~" and character != "%":
+        return character
+    return "".join(f"%{octet:02X}" for octet in character.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,243 @@
+"""Requirements as trees: names resolved, shape checked, expanded into alternatives (policy language §5).
+
+An alternative is one choice for each `any`, in the order written; it is a conjunction of leaves. Conjunction and
+disjunction distribute over each other in three-valued logic, so the expansion has the same truth as the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from authz.policy.conditions import user_values
+from authz.policy.document import (
+    AllOf,
+    AnyOf,
+    ClaimOperator,
+    NamedRequirement,
+    NobodyRequirement,
+    NotRequirement,
+    ParsedDirectory,
+    PublicRequirement,
+    RequestHeader,
+    Requirement,
+    SourceRequirement,
+    UserRequirement,
+    WorkloadRequirement,
+)
+from authz.policy.faults import FaultCode, Faults, Place
+from authz.policy.suggest import did_you_mean
+
+MAX_ALTERNATIVES: Final = 128
+"""Alternatives of one route, those of its guardrails multiplied in: bounds the work of explaining one denial."""
+MAX_LEAVES: Final = 256
+"""Leaves of one alternative."""
+
+Leaf = (
+    UserRequirement | WorkloadRequirement | SourceRequirement | PublicRequirement | NobodyRequirement | NotRequirement
+)
+Leaves = tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge(Exception):
+    """The expansion passes its bound."""
+
+    place: Place
+
+
+class Names:
+    """The named requirements that one policy (or the platform) sees, resolved on demand.
+
+    Unknown and cyclic names become faults once, at the place where they stand.
+    """
+
+    def __init__(
+        self, local: Mapping[str, Requirement], shared: Mapping[str, Requirement], faults: Faults, policy: str
+    ) -> None:
+        self._all = {**shared, **local}
+        self._faults = faults
+        self._policy = policy
+        self._resolved: dict[str, Requirement | None] = {}
+        self._open: list[str] = []
+        self.used: set[str] = set()
+
+    def resolve(self, node: Requirement) -> Requirement | None:
+        """The tree without names, nested `any` in `any` and `all` in `all` read as one list; None after a fault."""
+        if isinstance(node, NamedRequirement):
+            return self._named(node)
+        if isinstance(node, NotRequirement):
+            inner = self.resolve(node.item)
+            return None if inner is None else node if inner is node.item else NotRequirement(node.place, inner)
+        if isinstance(node, AnyOf | AllOf):
+            return self._list(node)
+        return node
+
+    def _list(self, node: AnyOf | AllOf) -> Requirement | None:
+        items: list[Requirement] = []
+        complete = True
+        for item in node.items:
+            resolved = self.resolve(item)
+            if resolved is None:
+                complete = False
+            elif (isinstance(node, AnyOf) and isinstance(resolved, AnyOf)) or (
+                isinstance(node, AllOf) and isinstance(resolved, AllOf)
+            ):
+                items.extend(resolved.items)
+            else:
+                items.append(resolved)
+        if not complete:
+            return None
+        if len(items) == 1:
+            return items[0]
+        return AnyOf(node.place, tuple(items)) if isinstance(node, AnyOf) else AllOf(node.place, tuple(items))
+
+    def _named(self, node: NamedRequirement) -> Requirement | None:
+        name = node.name
+        self.used.add(name)
+        if name in self._open:
+            cycle = " → ".join([*self._open[self._open.index(name) :], name])
+            self._fault(node.place, FaultCode.REQUIREMENT_CYCLE, f"the requirement needs itself: {cycle}")
+            return None
+        if name not in self._all:
+            hint = did_you_mean(name, self._all)
+            self._fault(node.place, FaultCode.REQUIREMENT_UNKNOWN, f"no requirement is called {name!r}{hint}")
+            return None
+        if name not in self._resolved:
+            self._open.append(name)
+            self._resolved[name] = self.resolve(self._all[name])
+            self._open.pop()
+        return self._resolved[name]
+
+    def _fault(self, place: Place, code: FaultCode, message: str) -> None:
+        self._faults.add(place, code, message, policy=self._policy)
+
+
+def shared_requirements(platform: ParsedDirectory) -> Mapping[str, Requirement]:
+    """The requirements of every `kind: Requirements` document, by name."""
+    return {name: node for document in platform.requirements for name, node in document.requirements.items()}
+
+
+def expand(node: Requirement) -> tuple[Leaves, ...]:
+    """The alternatives of a resolved tree, in the order written. Raises `TooLarge`."""
+    if isinstance(node, AnyOf):
+        return _bounded(node, [leaves for item in node.items for leaves in expand(item)])
+    if isinstance(node, AllOf):
+        product: list[Leaves] = [()]
+        for item in node.items:
+            choices = expand(item)
+            if len(product) * len(choices) > MAX_ALTERNATIVES:
+                raise TooLarge(node.place)
+            product = [left + right for left in product for right in choices]
+        return _bounded(node, product)
+    assert not isinstance(node, NamedRequirement)
+    return ((node,),)
+
+
+def _bounded(node: Requirement, alternatives: list[Leaves]) -> tuple[Leaves, ...]:
+    if len(alternatives) > MAX_ALTERNATIVES or any(len(leaves) > MAX_LEAVES for leaves in alternatives):
+        raise TooLarge(node.place)
+    return tuple(alternatives)
+
+
+def leaves_under(node: Requirement) -> Iterator[Leaf]:
+    """Every leaf of a resolved tree, those under `not` included."""
+    if isinstance(node, AnyOf | AllOf):
+        for item in node.items:
+            yield from leaves_under(item)
+    elif isinstance(node, NotRequirement):
+        yield from leaves_under(node.item)
+    else:
+        assert not isinstance(node, NamedRequirement)
+        yield node
+
+
+def check_shape(node: Requirement, faults: Faults, policy: str) -> None:
+    """Where each key may stand in a resolved tree, `public`, `not`, and what `not` may hold."""
+    _check_public(node, faults, policy)
+    _check_under_not(node, faults, policy)
+
+
+def check_grants(alternatives: tuple[Leaves, ...], place: Place, faults: Faults, policy: str) -> None:
+    """Each way to an allow has a `user`, `workload` or `public` outside `not`; a closed one (`nobody`) is no way."""
+    for leaves in alternatives:
+        if any(isinstance(leaf, NobodyRequirement) for leaf in leaves):
+            continue
+        if not any(isinstance(leaf, UserRequirement | WorkloadRequirement | PublicRequirement) for leaf in leaves):
+            where = leaves[0].place if leaves else place
+            faults.add(
+                where, FaultCode.NOTHING_REQUIRED, "nothing here says who may call: it only narrows", policy=policy
+            )
+
+
+def is_public(leaves: Leaves) -> bool:
+    """Whether the alternative can hold without a verified principal."""
+    return not any(isinstance(leaf, UserRequirement | WorkloadRequirement | NobodyRequirement) for leaf in leaves)
+
+
+_PUBLIC_LAST: Final = "`public` stands last in `any`: what follows it would never be asked"
+_NO_EXISTS_FALSE: Final = "`exists: false` doesn't stand under `not`: write `exists: true` outside it"
+_NO_HEADER: Final = "`{request.header.…}` doesn't stand under `not`: the client could choose it away"
+
+# --- shape -----------------------------------------------------------------------------------------------
+
+
+def _check_public(node: Requirement, faults: Faults, policy: str) -> None:
+    if isinstance(node, AnyOf):
+        for item in node.items[:-1]:
+            for public in _own_publics(item):
+                faults.add(public.place, FaultCode.REQUIREMENT_SHAPE, _PUBLIC_LAST, policy=policy)
+            if not any(True for _ in _own_publics(item)):
+                _check_public(item, faults, policy)
+        _check_public(node.items[-1], faults, policy)
+    elif isinstance(node, AllOf):
+        publics = [item for item in node.items if isinstance(item, PublicRequirement)]
+        for public in publics:
+            beside = [
+                item
+                for item in node.items
+                if item is not public and not isinstance(item, SourceRequirement | NotRequirement)
+            ]
+            if beside:
+                faults.add(
+                    public.place,
+                    FaultCode.REQUIREMENT_SHAPE,
+                    "`public` in `all` stands beside only `source` and `not`: it asks for nobody",
+                    policy=policy,
+                )
+        for item in node.items:
+            _check_public(item, faults, policy)
+
+
+def _own_publics(node: Requirement) -> Iterator[PublicRequirement]:
+    """The `public`s that make this item of an `any` hold for everybody."""
+    if isinstance(node, PublicRequirement):
+        yield node
+    elif isinstance(node, AllOf):
+        for item in node.items:
+            if isinstance(item, PublicRequirement):
+                yield item
+
+
+def _check_under_not(node: Requirement, faults: Faults, policy: str, *, inside: bool = False) -> None:
+    if isinstance(node, NotRequirement):
+        _check_under_not(node.item, faults, policy, inside=True)
+    elif isinstance(node, AnyOf | AllOf):
+        for item in node.items:
+            _check_under_not(item, faults, policy, inside=inside)
+    elif inside and isinstance(node, PublicRequirement | NobodyRequirement):
+        faults.add(
+            node.place, FaultCode.REQUIREMENT_SHAPE, "`public` and `nobody` don't stand under `not`", policy=policy
+        )
+    elif inside and isinstance(node, UserRequirement):
+        _check_user_under_not(node, faults, policy)
+
+
+def _check_user_under_not(user: UserRequirement, faults: Faults, policy: str) -> None:
+    for claim in user.claims:
+        if claim.operator is ClaimOperator.EXISTS and claim.values[0].literal is False:
+            faults.add(claim.place, FaultCode.REQUIREMENT_SHAPE, _NO_EXISTS_FALSE, policy=policy)
+    for value in user_values(user):
+        if isinstance(value.reference, RequestHeader):
+            faults.add(value.place, FaultCode.REFERENCE_INVALID, _NO_HEADER, policy=policy)
