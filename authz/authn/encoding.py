@@ -33,7 +33,8 @@ class EncodingError(ValueError):
 
 
 def decode_base64url(data: bytes) -> bytes:
-    """The octets of canonical base64url without padding (RFC 7515 §2, RFC 4648 §5); raises `EncodingError`."""
+    """The octets of canonical base64url without padding (RFC 7515 §2, RFC 4648 §5); raises `EncodingError`.
+    """
     if data.translate(None, _ALPHABET):
         raise EncodingError("base64url holds letters, digits, '-' and '_' only (RFC 7515 §2)")
     return decode_segment(data)
@@ -93,7 +94,9 @@ _BLANKS: Final = frozenset(" \t\n\r")
 
 
 def _check_depth(raw: bytes) -> None:
-    """Follow the brackets outside strings: up to the first octet that is no JSON this is the parser's depth."""
+    """Follow the brackets outside strings: up to the first octet that is no JSON this is the parser's
+    depth.
+    """
     depth = 0
     for octet in _STRING.sub(b"", raw).translate(None, _NO_BRACKET):
         if octet in b"{[":

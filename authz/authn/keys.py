@@ -1,8 +1,10 @@
-"""An issuer's verification keys: JWK sets (RFC 7517, RFC 7518 §6, RFC 8037 §2) read into keys of one use each.
+"""An issuer's verification keys: JWK sets (RFC 7517, RFC 7518 §6, RFC 8037 §2) read into keys of one use
+each.
 
-Owns: which key verifies which token. Each key is bound to exactly one algorithm (RFC 8725 §3.1) and each `kid`
-to exactly one key. Must not: fetch anything, accept symmetric or private keys (no HMAC code path exists), or fall
-back to another key. A key that can't be used is skipped with a warning; "no key" is an exception, never a default.
+Owns: which key verifies which token. Each key is bound to exactly one algorithm (RFC 8725 §3.1) and each
+`kid` to exactly one key. Must not: fetch anything, accept symmetric or private keys (no HMAC code path
+exists), or fall back to another key. A key that can't be used is skipped with a warning; "no key" is an
+exception, never a default.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Workload identities: trust bundles (SPIFFE Trust Domain and Bundle §4) and the caller's SPIFFE ID.
 
-Owns: which authorities speak for a trust domain, and how a peer's principal becomes an ID. Must not: read files,
-know the clock, or judge a certificate (authn.leaf does). What can't be used in a bundle is skipped with a warning;
-a document that is no bundle raises `BundleError`.
+Owns: which authorities speak for a trust domain, and how a peer's principal becomes an ID. Must not: read
+files, know the clock, or judge a certificate (authn.leaf does). What can't be used in a bundle is skipped
+with a warning; a document that is no bundle raises `BundleError`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from authz.authn.authority import Authority, AuthorityError, read_authority
+from authz.authn.authority import Authority, read_authority
+from authz.authn.certificate import CertificateError
 from authz.authn.encoding import EncodingError, read_json_object
 from authz.model.errors import AuthzError, Refused
 from authz.model.reason import Reason
@@ -60,7 +61,7 @@ def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
     for position, entry in enumerate(_entries(document)):
         try:
             authority = _read_entry(entry, trust_domain)
-        except AuthorityError as error:
+        except CertificateError as error:
             warnings.append(f"keys[{position}] is skipped: {error}")
         else:
             authorities.extend(authority)
@@ -73,8 +74,8 @@ def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
 def workload_id(principal: str, domains: Set[str]) -> SpiffeId | None:
     """The ID in a principal as Envoy names its peer; None when it is no SPIFFE ID at all.
 
-    Raises `Refused`: WORKLOAD_INVALID when the ID breaks the grammar, TRUST_DOMAIN_UNKNOWN when its trust domain
-    is not configured. Not checked here: that somebody verified the peer.
+    Raises `Refused`: WORKLOAD_INVALID when the ID breaks the grammar, TRUST_DOMAIN_UNKNOWN when its trust
+    domain is not configured. Not checked here: that somebody verified the peer.
     """
     if not principal.startswith(_SCHEME):
         return None
@@ -109,7 +110,7 @@ def _entries(document: bytes) -> list[Any]:
 def _read_entry(entry: Any, trust_domain: str) -> tuple[Authority, ...]:
     """No authority for a key of another use (SPIFFE Bundle §4.2.2: `use` is required, others are ignored)."""
     if type(entry) is not dict:
-        raise AuthorityError("a key is a JSON object (RFC 7517 §4)")
+        raise CertificateError("a key is a JSON object (RFC 7517 §4)")
     if entry.get("use") != "x509-svid":
         return ()
     return (read_authority(entry, trust_domain),)

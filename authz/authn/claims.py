@@ -1,0 +1,96 @@
+"""Verified claims read the way their issuer's settings say: the `User` that conditions look at (policy language §2).
+
+Owns: scopes, groups, roles, client, aliases and which tokens stand for a client. Must not: verify anything; a
+claim that is missing or malformed is None here, never empty and never repaired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from authz.authn.token import VerifiedToken, lookup
+from authz.model.issuer import IssuerSettings
+from authz.model.principal import PrincipalKind, User
+
+_SCOPE_TOKEN: Final = r"[\x21\x23-\x5b\x5d-\x7e]+"  # noqa: S105 - a grammar, no password
+_SCOPES: Final = re.compile(rf"{_SCOPE_TOKEN}(?: {_SCOPE_TOKEN})*")
+"""RFC 6749 §3.3: scope-tokens with one blank between them."""
+_SCOPE: Final = re.compile(_SCOPE_TOKEN)
+
+
+def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
+    """The person or client that a verified token speaks of. Made once per token and kept with it."""
+    claims = token.claims
+    scopes = _scopes(lookup(claims, settings.scopes))
+    client = _text(lookup(claims, settings.client))
+    subject: str = claims["sub"]
+    return User(
+        issuer=settings.name,
+        issuer_url=settings.issuer,
+        subject=subject,
+        kind=_kind(claims, subject, client, settings),
+        client=client,
+        scopes=None if scopes is None else frozenset(scopes),
+        groups=_texts(lookup(claims, settings.groups)),
+        roles=_texts(lookup(claims, settings.roles)),
+        acr=_text(claims.get("acr")),
+        amr=_texts(claims.get("amr")),
+        auth_time=_number(claims.get("auth_time")),
+        expires_at=token.expires_at,
+        audiences=token.audiences,
+        claims=claims,
+        aliases=_aliases(claims, settings),
+        subject_hash=subject_hash(settings.issuer, subject),
+        scope_text=" ".join(scopes or ()),
+    )
+
+
+def subject_hash(issuer: str, subject: str) -> str:
+    """A short digest of who it is, for logs and metadata (a subject means nothing without its issuer)."""
+    return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:16]
+
+
+def _kind(
+    claims: Mapping[str, Any], subject: str, client: str | None, settings: IssuerSettings,
+) -> PrincipalKind:
+    rule = settings.client_tokens
+    if rule is None:
+        stands_for_client = subject == client
+    else:
+        value = lookup(claims, rule.claim)
+        # Typed: True is no 1, and "1" is neither.
+        stands_for_client = type(value) is type(rule.equals) and value == rule.equals
+    return PrincipalKind.CLIENT if stands_for_client else PrincipalKind.PERSON
+
+
+def _aliases(claims: Mapping[str, Any], settings: IssuerSettings) -> Mapping[str, Any]:
+    found = ((name, lookup(claims, path)) for name, path in settings.aliases.items())
+    return {name: value for name, value in found if value is not None}
+
+
+def _scopes(value: object) -> list[str] | None:
+    """A blank-separated string or an array; one empty or malformed element spoils the whole claim (§2)."""
+    if type(value) is str:
+        return value.split(" ") if _SCOPES.fullmatch(value) else None
+    if type(value) is list and all(type(item) is str and _SCOPE.fullmatch(item) for item in value):
+        return value
+    return None
+
+
+def _texts(value: object) -> frozenset[str] | None:
+    if type(value) is list and all(type(item) is str for item in value):
+        return frozenset(value)
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if type(value) is str and value else None
+
+
+def _number(value: object) -> float | None:
+    if type(value) is int or type(value) is float:
+        return value
+    return None

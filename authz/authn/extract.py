@@ -1,0 +1,65 @@
+"""The bearer credential out of the `authorization` header (RFC 9110 §11.6.2, RFC 6750 §2.1, RFC 9449 §7.1).
+
+Owns: which octets are the token. Must not: look at the query, at cookies or at any other header for one, or
+at what the token says. Two values, or a comma that may have joined two, are ambiguous and refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from authz.model.errors import Refused
+from authz.model.headers import Headers
+from authz.model.reason import Reason
+
+_B64TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+
+
+class Scheme(Enum):
+    """The authentication schemes that carry a user's token; the value is the folded name."""
+
+    BEARER = "bearer"
+    DPOP = "dpop"
+
+
+_SCHEMES: Final = {scheme.value: scheme for scheme in Scheme}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentedToken:
+    """A token and how it was presented; the token is one b64token within the limit, not looked into.
+
+    `proof` says whether a `dpop` header came with it, `certificate` is the caller's as Envoy sent it
+    (URL-encoded PEM, empty when it sent none).
+    """
+
+    scheme: Scheme
+    token: str
+    proof: bool = False
+    certificate: str = ""
+
+
+def bearer(headers: Headers, *, limit: int, certificate: str = "") -> PresentedToken | None:
+    """The presented token, None without `authorization` or with another scheme.
+
+    Raises `Refused`: HEADER_AMBIGUOUS for a repeated value, TOKEN_MALFORMED for what is no b64token or has
+    more than `limit` bytes.
+    """
+    values = headers.get_all("authorization")
+    if not values:
+        return None
+    if len(values) > 1 or "," in values[0]:
+        raise Refused(Reason.HEADER_AMBIGUOUS, "authorization came more than once, or holds a comma")
+    name, _, rest = values[0].partition(" ")
+    scheme = _SCHEMES.get(name.lower())
+    if scheme is None:
+        return None
+    token = rest.lstrip(" ")  # RFC 9110 §11.4: one or more blanks stand after the scheme
+    if len(token) > limit:
+        raise Refused(Reason.TOKEN_MALFORMED, "the token is longer than the limit")
+    if not _B64TOKEN.fullmatch(token):
+        raise Refused(Reason.TOKEN_MALFORMED, "not one b64token after the scheme (RFC 6750 §2.1)")
+    return PresentedToken(scheme=scheme, token=token, proof="dpop" in headers, certificate=certificate)

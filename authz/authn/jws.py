@@ -1,0 +1,95 @@
+"""JSON Web Signatures in compact form (RFC 7515 §7.1), read but not verified.
+
+Owns: the one reading of a token's three parts and the rules of its header (docs/verification.md, "The
+token"). Must not: verify, choose a key, or read the general or flattened JSON forms. Errors never hold the
+input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from authz.authn.encoding import EncodingError, decode_segment, outside_alphabet, read_json_object
+from authz.authn.keys import MAX_KEY_ID_LENGTH
+from authz.model.errors import Refused
+from authz.model.reason import Reason
+
+_FORBIDDEN: Final = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
+"""Members that bring a key of the sender's or change what is signed (RFC 7515 §4.1, RFC 7797, RFC 8725
+§3.10).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What of the header takes part. `algorithm` is as sent; `typ` is folded, None when absent."""
+
+    algorithm: str
+    kid: str | None
+    typ: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """The parts of one token: `signed` are the octets that the signature covers. Nothing is verified."""
+
+    header: Header
+    payload: bytes
+    signed: bytes
+    signature: bytes
+
+
+def parse_compact(token: str, *, limit: int) -> Compact:
+    """Take a compact JWS apart; raises `Refused(TOKEN_MALFORMED)`. `limit` is in bytes and is tested first.
+    """
+    if len(token) > limit:
+        raise malformed("longer than the limit")
+    try:
+        raw = token.encode("ascii")
+        if outside_alphabet(raw) != b"..":
+            raise malformed("not three base64url parts (RFC 7515 §7.1)")
+        signed, _, signature = raw.rpartition(b".")
+        header, _, payload = signed.partition(b".")
+        return Compact(
+            _read_header(read_json_object(decode_segment(header))), decode_segment(payload), signed,
+            decode_segment(signature),
+        )
+    except UnicodeEncodeError:
+        raise malformed("not ASCII (RFC 7515 §2)") from None
+    except EncodingError as error:
+        raise malformed(str(error)) from None
+
+
+def malformed(rule: str) -> Refused:
+    """What is raised for anything that is no well-formed token; `rule` is ours, never what was sent."""
+    return Refused(Reason.TOKEN_MALFORMED, rule)
+
+
+def folded_media_type(value: str) -> str:
+    """A `typ` or `cty` as it is compared: without case and without `application/` (RFC 7515 §4.1.9)."""
+    return value.lower().removeprefix("application/")
+
+
+def _read_header(members: Mapping[str, Any]) -> Header:
+    if not _FORBIDDEN.isdisjoint(members):
+        raise malformed("the header holds crit, b64, jwk, jku, x5u or x5c")
+    algorithm = members.get("alg")
+    if type(algorithm) is not str or not algorithm:
+        raise malformed("alg is a string (RFC 7515 §4.1.1)")
+    kid = members.get("kid")
+    if "kid" in members and (type(kid) is not str or not 0 < len(kid) <= MAX_KEY_ID_LENGTH):
+        raise malformed("kid is a non-empty string of at most 128 characters (RFC 7515 §4.1.4)")
+    if _media_type(members, "cty") == "jwt":
+        raise malformed("a token inside a token (RFC 7519 §5.2)")
+    return Header(algorithm, kid, _media_type(members, "typ"))
+
+
+def _media_type(members: Mapping[str, Any], name: str) -> str | None:
+    if name not in members:
+        return None
+    value = members[name]
+    if type(value) is not str:
+        raise malformed("typ and cty are strings (RFC 7515 §4.1.9, §4.1.10)")
+    return folded_media_type(value)

@@ -1,0 +1,139 @@
+"""Verified credentials that need not be verified again for a while.
+
+Owns: how long and under which circumstances a verification may be reused. Must not: cache who may do what
+(authorization is decided anew for each request), or hold a credential: keys are SHA-256 digests. An entry is bound
+to the versions of what it was verified with; when one of them changes, it is verified anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from cachetools import LRUCache
+
+from authz.authn.leaf import VerifiedSvid
+from authz.authn.token import VerifiedToken
+from authz.model.principal import User
+
+DEFAULT_TOKENS: Final = 20_000
+"""Entries of under 2 KB for typical tokens: 40 MB when full."""
+DEFAULT_CERTIFICATES: Final = 4_096
+MAX_AGE: Final = 300.0
+"""Seconds after which even a long-lived token is verified anew."""
+
+
+class _Entry(Protocol):
+    @property
+    def until(self) -> float: ...
+
+
+Value = TypeVar("Value", bound=_Entry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedToken:
+    """A verified token and its user, with the revisions of the settings and keys that verified it.
+
+    `until` is in seconds since the epoch: from then on the entry is no longer used.
+    """
+
+    token: VerifiedToken
+    user: User
+    settings: str
+    keys: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedCertificate:
+    """A verified certificate; `svid.revision` is the bundle's. `until` as above."""
+
+    svid: VerifiedSvid
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheCounters:
+    """How a cache fared since it was made. Evictions are entries that had to go for others, still usable."""
+
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+
+
+class BoundedCache(Generic[Value]):
+    """A bounded map from the digest of a credential to what was verified; any thread may use it."""
+
+    def __init__(self, entries: int) -> None:
+        self._lock: Final = threading.Lock()
+        self._map: Final[LRUCache[bytes, Value]] = _CountingCache(entries)
+        self._hits = 0
+        self._misses = 0
+
+    def get(self, digest: bytes, *, now: float) -> Value | None:
+        """The entry, None when there is none or its time is over. Says nothing about revisions: see `reject`."""
+        with self._lock:
+            entry = self._map.get(digest)
+            if entry is not None and now < entry.until:
+                self._hits += 1
+                return entry
+            self._misses += 1
+            if entry is not None:
+                del self._map[digest]
+            return None
+
+    def reject(self, digest: bytes) -> None:
+        """Take back a hit whose entry was verified with what is no longer in force."""
+        with self._lock:
+            self._hits -= 1
+            self._misses += 1
+            self._map.pop(digest, None)
+
+    def put(self, digest: bytes, entry: Value) -> None:
+        with self._lock:
+            self._map[digest] = entry
+
+    @property
+    def counters(self) -> CacheCounters:
+        with self._lock:
+            evictions = getattr(self._map, "evictions", 0)
+            return CacheCounters(
+                hits=self._hits, misses=self._misses, evictions=evictions, entries=len(self._map),
+            )
+
+
+class TokenCache(BoundedCache[CachedToken]):
+    """Verified tokens, at most `entries` of them, each for at most `max_age` seconds."""
+
+    def __init__(self, entries: int = DEFAULT_TOKENS, max_age: float = MAX_AGE) -> None:
+        super().__init__(entries)
+        self.max_age: Final = max_age
+
+
+class CertificateCache(BoundedCache[CachedCertificate]):
+    """Verified certificates, likewise."""
+
+    def __init__(self, entries: int = DEFAULT_CERTIFICATES, max_age: float = MAX_AGE) -> None:
+        super().__init__(entries)
+        self.max_age: Final = max_age
+
+
+def digest_of(credential: str) -> bytes:
+    """What a credential is filed under: SHA-256 of all of its text."""
+    return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
+
+
+class _CountingCache(LRUCache[Any, Any]):
+    """Least recently used, counting what it had to drop to make room."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self.evictions = 0
+
+    def popitem(self) -> tuple[Any, Any]:
+        self.evictions += 1
+        return super().popitem()
