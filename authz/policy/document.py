@@ -328,7 +328,7 @@ class FaultyPolicy:
     """A RoutePolicy that can't be read as it stands: what of it could be, so that its hosts answer 503.
 
     `name` is "" when even that was unreadable (then `file` tells which policies keep their last good version).
-    `hosts_known` says whether all of `hosts` could be read.
+    `hosts_known` says whether all of `hosts` could be read, and all of `at` and `by_name` that was written.
     """
 
     place: Place
@@ -337,6 +337,8 @@ class FaultyPolicy:
     at: tuple[Text, ...] = ()
     by_name: bool = False
     hosts_known: bool = False
+    certain: bool = True
+    """False for a file of which not even the kind could be told: it might hold a platform document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
