@@ -14,7 +14,6 @@ from authz.model.host import Authority
 from authz.model.path import fold
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Literal, PathTemplate, RequestPredicate, Usage
-from authz.policy.conditions import Mode
 from authz.policy.document import GuardrailDeclaration, ParsedDirectory, Requirement, RoutePolicyDocument, Scope, Text
 from authz.policy.faults import FaultCode, Faults
 from authz.policy.hosts import AnyPort, HostEntry, HostError, HostKind, HostPattern, parse_host
@@ -22,6 +21,7 @@ from authz.policy.plan import DenyPlan, RequirePlan, RoutePlan
 from authz.policy.prepare import Ground, RequirementCompiler, Unfit
 from authz.policy.requirements import MAX_ALTERNATIVES, Names, TooLarge, check_shape, expand, shared_requirements
 from authz.policy.templates import TemplateError, format_template, parse_template
+from authz.policy.three_values import Mode
 
 PREFLIGHT = "preflight"
 """What an exception names as the route of a policy's preflights: `POLICY/preflight`."""
@@ -127,7 +127,8 @@ def check_preflight(
                 policy.place,
                 FaultCode.GUARDRAIL_FORBIDS,
                 policy=policy.name,
-                message=f"guardrail {guardrail.id!r} forbids public preflights (an exception names {policy.name}/{PREFLIGHT})",
+                message=f"guardrail {guardrail.id!r} forbids public preflights",
+                help=f"Drop `preflight`, or ask the platform for an exception for {policy.name}/{PREFLIGHT}.",
             )
     return hit
 
@@ -152,7 +153,7 @@ def check_denies(
                     place,
                     FaultCode.DENY_EVADABLE,
                     policy=policy.name,
-                    message=f"guardrail {guardrail.id!r} denies by the {lacking}, which {_witness(compiled)} doesn't have to show",
+                    message=f"{guardrail.id!r} denies by the {lacking}, which {_witness(compiled)} needn't show",
                 )
                 break
 

@@ -14,22 +14,7 @@ from authz.model.issuer import IssuerSettings
 from authz.model.principal import Via
 from authz.model.reason import Reason
 from authz.policy.compiled import Condition, Test, Usage, VariableType
-from authz.policy.conditions import (
-    Mode,
-    SpiffePattern,
-    SpiffePatternError,
-    UserContext,
-    conjunction,
-    disjunction,
-    negation,
-    nobody_condition,
-    public_condition,
-    source_condition,
-    user_conditions,
-    user_values,
-    uses_subject,
-    workload_conditions,
-)
+from authz.policy.conditions import nobody_condition, public_condition, source_condition
 from authz.policy.document import (
     AllOf,
     AnyOf,
@@ -53,6 +38,9 @@ from authz.policy.plan import Alternative
 from authz.policy.references import Surroundings
 from authz.policy.requirements import Leaves, is_public, leaves_under
 from authz.policy.suggest import did_you_mean
+from authz.policy.three_values import Mode, conjunction, disjunction, negation
+from authz.policy.user_conditions import UserContext, user_conditions, user_values, uses_subject
+from authz.policy.workload_conditions import SpiffePattern, SpiffePatternError, workload_conditions
 
 ANY_VIA: Final = frozenset((Via.MTLS, Via.FORWARDED))
 """What "any way" of a workload's identity means until JWT-SVIDs are read."""
@@ -141,7 +129,7 @@ class RequirementCompiler:
     def _all(
         self, leaves: list[tuple[object, Mode]], accepted: frozenset[str], around: Surroundings
     ) -> tuple[Condition, ...]:
-        """The conditions of every leaf; all are tried before the first `Unfit` counts, so that no fault hides another."""
+        """The conditions of every leaf; all are tried before an `Unfit` counts, so that no fault hides another."""
         conditions: list[Condition] = []
         fits = True
         for leaf, mode in leaves:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from authz.policy.conditions import user_values
 from authz.policy.document import (
     AllOf,
     AnyOf,
@@ -28,6 +27,7 @@ from authz.policy.document import (
 )
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.suggest import did_you_mean
+from authz.policy.user_conditions import user_values
 
 MAX_ALTERNATIVES: Final = 128
 """Alternatives of one route, those of its guardrails multiplied in: bounds the work of explaining one denial."""
