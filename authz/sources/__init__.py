@@ -1,1 +1,2 @@
-"""Adapters that bring data in: policy files, issuers' keys, trust bundles. The rest only reads their results."""
+"""Adapters that bring data in: policy files, issuers' keys, trust bundles. The rest only reads their
+results."""

@@ -1,10 +1,10 @@
 """SPIFFE trust bundles in files of the policy directory: implements `engine.ports.TrustBundles`.
 
-Owns: the last good bundle of each trust domain (SPIFFE Trust Domain and Bundle §4). Must not: run a thread (the
-reload loop polls it), or take one domain's bundle for another's.
+Owns: the last good bundle of each trust domain (SPIFFE Trust Domain and Bundle §4). Must not: run a thread
+(the reload loop polls it), or take one domain's bundle for another's.
 
-How to wire it (app): `BundleStore(directory, report=…)`, handed to `PolicyDirectory`; `states()` feeds metrics and
-readiness.
+How to wire it (app): `BundleStore(directory, report=…)`, handed to `PolicyDirectory`; `states()` feeds
+metrics and readiness.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from authz.sources.files import FileError, WatchedFile
 from authz.sources.state import Freshness, Report, SourceEvent, SourceState, unreported
 
 DEFAULT_MAX_STALE = 24 * 3600.0
-"""Seconds that a bundle serves after its file became faulty: an authority taken out must stop counting some day."""
+"""Seconds that a bundle serves after its file became faulty: an authority taken out must stop counting some
+day."""
 
 
 class BundleSource:
@@ -61,8 +62,8 @@ class BundleSource:
         good, age = self._good, self._clock() - self._good_at
         return SourceState(
             name=self.domain, freshness=self._freshness(age), age=None if good is None else age,
-            size=0 if good is None else len(good.authorities), revision="" if good is None else good.revision, error=self.error,
-            failures=self._failures,
+            size=0 if good is None else len(good.authorities),
+            revision="" if good is None else good.revision, error=self.error, failures=self._failures,
         )
 
     def _freshness(self, age: float) -> Freshness:
@@ -114,7 +115,8 @@ class BundleStore:
         return None if source is None else source.bundle()
 
     def prepare(self, trust: TrustSettings | None) -> BundlePlan:
-        """Read what the trust domains need, reusing sources whose file is the same. Changes nothing in force."""
+        """Read what the trust domains need, reusing sources whose file is the same. Changes nothing in
+        force."""
         wanted: Mapping[str, BundleFile] = {} if trust is None else trust.bundles
         sources = {domain: self._source(domain, file.path) for domain, file in wanted.items()}
         for source in sources.values():

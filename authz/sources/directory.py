@@ -1,8 +1,9 @@
 """The policy directory's files as bytes, read as one consistent state (policy language §1).
 
-Owns: which files belong to a policy directory, and reading them so that an atomic swap in the middle (Kubernetes'
-`..data` link) is noticed. Must not: interpret content, or skip what it can't read: half a directory would be
-another policy. Only names that end in .yaml or .yml (also in other case: a fault that linking names) are read.
+Owns: which files belong to a policy directory, and reading them so that an atomic swap in the middle
+(Kubernetes' `..data` link) is noticed. Must not: interpret content, or skip what it can't read: half a
+directory would be another policy. Only names that end in .yaml or .yml (also in other case: a fault that
+linking names) are read.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def read_policy_directory(path: Path) -> Mapping[str, bytes]:
 
 
 def read_directory(path: Path) -> Reading:
-    """As `read_policy_directory`, with the signature that tells whether reading again could find anything else."""
+    """As `read_policy_directory`, with the signature that tells whether reading again could find anything
+    else."""
     for _ in range(MAX_ATTEMPTS):
         before = scan(path)
         try:
@@ -65,7 +67,8 @@ def read_directory(path: Path) -> Reading:
             continue
         if reading.signature == before and scan(path) == before:
             return reading
-    raise DirectoryError(_fault(FaultCode.FILE_UNREADABLE, ".", "the directory changes while it is being read"))
+    message = "the directory changes while it is being read"
+    raise DirectoryError(_fault(FaultCode.FILE_UNREADABLE, ".", message))
 
 
 def scan(path: Path) -> TreeSignature:
@@ -92,7 +95,8 @@ def _read(path: Path, signature: TreeSignature) -> Reading:
         seen.append((name, status))
         total += len(content)
         if total > MAX_TOTAL_BYTES:
-            raise DirectoryError(_fault(FaultCode.DIRECTORY_LIMIT, ".", f"over {MAX_TOTAL_BYTES} bytes of policies"))
+            message = f"over {MAX_TOTAL_BYTES} bytes of policies"
+            raise DirectoryError(_fault(FaultCode.DIRECTORY_LIMIT, ".", message))
     if faults:
         raise DirectoryError(*faults)
     return Reading(files, tuple(seen))
@@ -120,7 +124,8 @@ class _Walk:
         for name in entries:
             self.entries += 1
             if self.entries > MAX_ENTRIES or self.count > MAX_FILES:
-                self._add(FaultCode.DIRECTORY_LIMIT, ".", f"over {MAX_FILES} policy files or {MAX_ENTRIES} entries")
+                message = f"over {MAX_FILES} policy files or {MAX_ENTRIES} entries"
+                self._add(FaultCode.DIRECTORY_LIMIT, ".", message)
                 return
             if not name.startswith("."):
                 yield from self._entry(f"{relative}/{name}" if relative else name, depth)
@@ -135,7 +140,8 @@ class _Walk:
             return
         if stat.S_ISDIR(status.st_mode):
             if depth + 1 > MAX_DEPTH:
-                self._add(FaultCode.DIRECTORY_LIMIT, relative, f"over {MAX_DEPTH} levels deep, or links in a loop")
+                message = f"over {MAX_DEPTH} levels deep, or links in a loop"
+                self._add(FaultCode.DIRECTORY_LIMIT, relative, message)
                 return
             yield from self._directory(relative, depth + 1)
         elif is_policy:

@@ -51,7 +51,8 @@ _REQUEST_HEADERS: Final = (
 
 
 class FetchError(AuthzError):
-    """A document could not be fetched. `reason` is short and ours; `status` the HTTP status, if there was one."""
+    """A document could not be fetched. `reason` is short and ours; `status` the HTTP status, if there was
+    one."""
 
     def __init__(self, reason: str, *, status: int | None = None) -> None:
         super().__init__(reason)
@@ -142,7 +143,8 @@ class Fetcher:
         if not found:
             raise FetchError("the host name doesn't resolve")
         for text in found:
-            # One bad result refuses the host: a name with public and private answers is trusted to be neither.
+            # One bad result refuses the host: a name with public and private answers is trusted to be
+            # neither.
             _check_address(text, loopback_only=url.scheme == "http", allow_private=self._rules.allow_private)
         return found[:MAX_ADDRESSES]
 

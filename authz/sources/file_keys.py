@@ -1,7 +1,8 @@
 """One issuer's keys in a file of the policy directory: read at load, read again when the file changed.
 
-Owns: the last good content of one `jwks_file`. Nothing can be fetched here, so an unknown key id is unknown at
-once, also for an empty set (docs/verification.md, "The token"). Must not: run a thread; the reload loop polls it.
+Owns: the last good content of one `jwks_file`. Nothing can be fetched here, so an unknown key id is unknown
+at once, also for an empty set (docs/verification.md, "The token"). Must not: run a thread; the reload loop
+polls it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _TOO_OLD: Final = "the issuer's key file has been faulty for too long"
 
 
 class FileKeys:
-    """The keys of one issuer out of `keys.path`. `max_stale` bounds how long a faulty file's predecessor serves."""
+    """The keys of one issuer out of `keys.path`. `max_stale` bounds how long a faulty file's predecessor
+    serves."""
 
     def __init__(
         self, settings: IssuerSettings, keys: JwksFile, directory: Path, *,

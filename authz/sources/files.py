@@ -1,7 +1,9 @@
-"""Files that the policy directory refers to (`jwks_file`, trust bundles): found safely, read bounded, watched.
+"""Files that the policy directory refers to (`jwks_file`, trust bundles): found safely, read bounded,
+watched.
 
 Owns: what a relative path may be, and noticing that a file changed. Must not: interpret what is in a file.
-Symbolic links are followed: a Kubernetes mount is made of them, and who can write links there can write files.
+Symbolic links are followed: a Kubernetes mount is made of them, and who can write links there can write
+files.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ Signature = tuple[int, int, int, int, int]
 
 
 class FileError(AuthzError):
-    """A file can't be used; `reason` is a short sentence that names the rule or the system's own word for it."""
+    """A file can't be used; `reason` is a short sentence that names the rule or the system's own word for
+    it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +49,8 @@ def signature(path: Path) -> Signature:
 
 
 def read_bounded(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The whole content of a regular file; raises `FileError` for anything else, or for more than `limit` bytes."""
+    """The whole content of a regular file; raises `FileError` for anything else, or for more than `limit`
+    bytes."""
     return read_signed(path, limit=limit)[0]
 
 

@@ -1,11 +1,12 @@
 """The keys of every configured issuer: implements `engine.ports.IssuerKeys`.
 
-Owns: one source per issuer, and which of them live on when the policy directory is reloaded. Must not: decide
-anything about a token, or share keys between issuers (a key belongs to the issuer that published it, RFC 8725 §3.8).
+Owns: one source per issuer, and which of them live on when the policy directory is reloaded. Must not:
+decide anything about a token, or share keys between issuers (a key belongs to the issuer that published it,
+RFC 8725 §3.8).
 
-How to wire it (app): `KeyStore(directory, fetch=Fetcher(rules).get, rules=RefreshRules(…), report=…)`; hand it to
-`PolicyDirectory`, which calls `prepare`/`apply` before each new policy is visible and `poll` on each tick;
-`tried_once()` gates readiness; `states()` feeds metrics; `close()` at shutdown.
+How to wire it (app): `KeyStore(directory, fetch=Fetcher(rules).get, rules=RefreshRules(…), report=…)`; hand
+it to `PolicyDirectory`, which calls `prepare`/`apply` before each new policy is visible and `poll` on each
+tick; `tried_once()` gates readiness; `states()` feeds metrics; `close()` at shutdown.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from authz.sources.schedule import RefreshRules
 from authz.sources.state import Report, SourceState, unreported
 
 JOIN_SECONDS: Final = 6.0
-"""How long `close` waits for fetches under way, all issuers together: the default fetch limit and a little."""
+"""How long `close` waits for fetches under way, all issuers together: the default fetch limit and a
+little."""
 
 Identity = tuple[str, str, KeySource, tuple[str, ...]]
 """Everything about an issuer that its keys depend on; a source lives on while it is unchanged."""
@@ -91,7 +93,8 @@ class KeyStore:
     # --- reload ---
 
     def prepare(self, issuers: Iterable[IssuerSettings]) -> KeyPlan:
-        """Build what the issuers need, reusing sources whose settings are unchanged. Starts and stops nothing."""
+        """Build what the issuers need, reusing sources whose settings are unchanged. Starts and stops
+        nothing."""
         living = {_identity(entry.settings): entry.source for entry in self._entries.values()}
         entries: dict[str, _Entry] = {}
         faults: list[Fault] = []

@@ -1,13 +1,13 @@
 """The policy in force: first load, then a loop that notices changes. Implements `engine.ports.Policies`.
 
-Owns: when the directory is read again, and the swap. A new set is built whole, its keys and bundles are prepared,
-and only then one reference changes; whatever goes wrong on the way keeps the set in force and says why (policy
-language §1). Must not: judge content (policy.load does), or let a fault end the loop.
+Owns: when the directory is read again, and the swap. A new set is built whole, its keys and bundles are
+prepared, and only then one reference changes; whatever goes wrong on the way keeps the set in force and
+says why (policy language §1). Must not: judge content (policy.load does), or let a fault end the loop.
 
-How to wire it (app): make `KeyStore` and `BundleStore` over the same directory, then
-`policies = PolicyDirectory(path, keys=…, bundles=…, report=…)`; `policies.load_first()` (raises `PolicyRefused`: exit code
-3) and `policies.start()`. SIGHUP calls `reload_now()`, which only sets a flag. `state()` feeds readiness and
-metrics. At shutdown `close()`, then the stores' own `close`.
+How to wire it (app): make `KeyStore` and `BundleStore` over the same directory, then `policies =
+PolicyDirectory(path, keys=…, bundles=…, report=…)`; `policies.load_first()` (raises `PolicyRefused`: exit
+code 3) and `policies.start()`. SIGHUP calls `reload_now()`, which only sets a flag. `state()` feeds
+readiness and metrics. At shutdown `close()`, then the stores' own `close`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from authz.sources.state import Report, SourceEvent, unreported
 DEFAULT_INTERVAL: Final = 1.0
 """Seconds between looks at the directory."""
 FULL_READ_TICKS: Final = 60
-"""Ticks after which content is read although `stat` shows no change: some network file systems don't show all."""
+"""Ticks after which content is read although `stat` shows no change: some network file systems don't show
+all."""
 RETRY_TICKS: Final = 5
 """Ticks after which a refused directory is tried again unchanged: what it refers to may have changed."""
 JOIN_SECONDS: Final = 5.0
@@ -52,8 +53,9 @@ class PolicyRefused(AuthzError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryState:
-    """What readiness shows. Times are seconds since the epoch; `refused` says that the directory as it is now isn't
-    what is in force. `faults` are those of the last attempt, warnings included, as `file:line:column: …` lines."""
+    """What readiness shows. Times are seconds since the epoch; `refused` says that the directory as it is
+    now isn't what is in force. `faults` are those of the last attempt, warnings included, as
+    `file:line:column: …` lines."""
 
     revision: str = ""
     loaded_at: float | None = None
@@ -183,8 +185,8 @@ class PolicyDirectory:
         now = self._now()
         texts = tuple(str(fault) for fault in faults)
         self._state = replace(
-            self._state, revision=policy.revision, loaded_at=now, attempted_at=now, loads=self._state.loads + 1,
-            refused=False, faults=texts, policies=policy.policies,
+            self._state, revision=policy.revision, loaded_at=now, attempted_at=now,
+            loads=self._state.loads + 1, refused=False, faults=texts, policies=policy.policies,
         )
         errors = [str(fault) for fault in faults if fault.severity is Severity.ERROR]
         warnings = tuple(str(fault) for fault in faults if fault.severity is Severity.WARNING)

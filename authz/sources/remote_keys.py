@@ -1,8 +1,8 @@
 """One issuer's keys over HTTP: fetched in the background on a thread of their own, kept while fetches fail.
 
-Owns: one issuer's last good set, its age, the shared refetch for unknown key ids and its cooldown (policy language
-§8). Must not: fetch on a caller's thread, hold the lock across a fetch, or let a failed or empty fetch take good
-keys away. One thread per issuer: a slow provider delays nobody else.
+Owns: one issuer's last good set, its age, the shared refetch for unknown key ids and its cooldown (policy
+language §8). Must not: fetch on a caller's thread, hold the lock across a fetch, or let a failed or empty
+fetch take good keys away. One thread per issuer: a slow provider delays nobody else.
 """
 
 from __future__ import annotations
@@ -80,13 +80,14 @@ class RemoteKeys:
                 return Unavailable(Reason.KEYS_UNAVAILABLE, "the issuer's keys are being fetched again")
             if self._failures:
                 return Unavailable(
-                    Reason.KEYS_UNAVAILABLE, "the issuer's keys can't be fetched", retry_after=math.ceil(cooling),
+                    Reason.KEYS_UNAVAILABLE, "the issuer's keys can't be fetched",
+                    retry_after=math.ceil(cooling),
                 )
             return Refused(Reason.TOKEN_KEY_UNKNOWN, "the issuer's keys were just fetched and lack this one")
 
     def _cooling(self) -> float:
-        """Seconds of cooldown left. It runs from the end of each fetch, failed ones too: a provider in trouble
-        isn't asked more often because of what clients send."""
+        """Seconds of cooldown left. It runs from the end of each fetch, failed ones too: a provider in
+        trouble isn't asked more often because of what clients send."""
         if self._completed is None:
             return 0.0
         return max(0.0, self._completed + self._env.rules.cooldown - self._env.clock())

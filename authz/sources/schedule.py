@@ -12,9 +12,11 @@ from typing import Final
 MIN_REFRESH: Final = 30.0
 """Seconds; a provider that says `max-age=0` isn't asked more often."""
 MAX_REFRESH: Final = 3600.0
-"""Seconds; a provider that says `max-age=1y` is asked at least this often: a key taken out must stop counting."""
+"""Seconds; a provider that says `max-age=1y` is asked at least this often: a key taken out must stop
+counting."""
 AHEAD: Final = 0.8
-"""Fraction of `max-age` after which the next fetch begins: before a shared cache would call the set expired."""
+"""Fraction of `max-age` after which the next fetch begins: before a shared cache would call the set
+expired."""
 FIRST_RETRY: Final = 1.0
 MAX_RETRY: Final = 60.0
 """Seconds; the cap of the back-off, so that a provider that comes back is noticed within a minute."""
@@ -32,7 +34,8 @@ class RefreshRules:
 
 
 def after_success(rules: RefreshRules, max_age: float | None, random: Callable[[], float]) -> float:
-    """Seconds until the next fetch; `max_age` shortens or lengthens it within the bounds. `random` is in [0, 1)."""
+    """Seconds until the next fetch; `max_age` shortens or lengthens it within the bounds. `random` is in
+    [0, 1)."""
     if max_age is None:
         delay = rules.refresh
     else:

@@ -1,4 +1,5 @@
-"""What sources say about themselves, for logs, metrics and readiness. Values only; no text here comes from clients."""
+"""What sources say about themselves, for logs, metrics and readiness. Values only; no text here comes from
+clients."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from enum import Enum
 
 
 class Freshness(Enum):
-    """FRESH: as of the last attempt. STALE: the last good one serves while attempts fail. EXPIRED: it is too old and
-    no longer serves. ABSENT: there never was one."""
+    """FRESH: as of the last attempt. STALE: the last good one serves while attempts fail. EXPIRED: it is
+    too old and no longer serves. ABSENT: there never was one."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -19,8 +20,9 @@ class Freshness(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
-    """One issuer's keys or one trust domain's bundle. `age` is seconds since it was last known good (None: never),
-    `size` the number of keys or authorities, `error` the last failure (empty once an attempt succeeded)."""
+    """One issuer's keys or one trust domain's bundle. `age` is seconds since it was last known good (None:
+    never), `size` the number of keys or authorities, `error` the last failure (empty once an attempt
+    succeeded)."""
 
     name: str
     freshness: Freshness
@@ -38,8 +40,8 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceEvent:
-    """Something changed: `kind` is keys, bundle or policy. `error` is empty when it is good news; `warnings` name
-    what was skipped. Told once per change, not once per attempt."""
+    """Something changed: `kind` is keys, bundle or policy. `error` is empty when it is good news;
+    `warnings` name what was skipped. Told once per change, not once per attempt."""
 
     kind: str
     name: str
