@@ -14,19 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from authz.config.kinds import (
-    Address,
-    Choice,
-    Count,
-    FilePath,
-    Kind,
-    Many,
-    Optional,
-    Seconds,
-    Size,
-    Spiffe,
-    Switch,
-)
+from authz.config.kinds import Address, Choice, Count, FilePath, Kind, Many, Optional, Seconds, Size, Spiffe, Switch
 from authz.config.listen import ListenAddress
 from authz.model.spiffe import SpiffeId
 

@@ -1,0 +1,79 @@
+"""Every metric and log field name in one place: what dashboards and alerts may rely on.
+
+Metric names are written as OpenTelemetry has them; Prometheus shows dots as underscores and adds `_total` to
+counters. Labels are closed sets or bounded by the policy directory: nothing that a client sends is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Shape(Enum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric; `labels` in the order in which readings give their values."""
+
+    name: str
+    shape: Shape
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+
+
+DECISIONS: Final = Instrument(
+    "authz.decisions", Shape.COUNTER, "", "Decisions made.", ("policy", "result", "reason"),
+)
+DURATION_NAME: Final = "authz_decision_duration_seconds"
+DURATION_HELP: Final = "From a check's arrival to its answer."
+IN_FLIGHT: Final = Instrument("authz.checks.in_flight", Shape.GAUGE, "", "Checks being worked on or waiting.")
+TOKEN_CACHE: Final = Instrument(
+    "authz.token_cache.lookups", Shape.COUNTER, "", "Look-ups of verified tokens.", ("outcome",),
+)
+TOKEN_CACHE_SIZE: Final = Instrument("authz.token_cache.entries", Shape.GAUGE, "", "Tokens remembered.")
+KEYS_AGE: Final = Instrument(
+    "authz.keys.age", Shape.GAUGE, "s", "Time since the issuer's keys were last known good.", ("issuer",),
+)
+KEYS_COUNT: Final = Instrument("authz.keys.usable", Shape.GAUGE, "", "Usable keys of the issuer.", ("issuer",))
+KEYS_FAILURES: Final = Instrument(
+    "authz.keys.failures", Shape.GAUGE, "", "Failed attempts in a row to get the issuer's keys.", ("issuer",),
+)
+BUNDLE_AGE: Final = Instrument(
+    "authz.bundle.age", Shape.GAUGE, "s", "Time since the bundle was last known good.", ("trust_domain",),
+)
+POLICY_INFO: Final = Instrument(
+    "authz.policy.info", Shape.GAUGE, "", "1 for the policy revision in force.", ("revision",),
+)
+POLICY_LOADS: Final = Instrument(
+    "authz.policy.loads", Shape.COUNTER, "", "Loads of the policy directory.", ("result",),
+)
+POLICY_REFUSED: Final = Instrument(
+    "authz.policy.refused", Shape.GAUGE, "", "1 while the directory as it is now isn't what is in force.",
+)
+POLICY_FAULTS: Final = Instrument(
+    "authz.policy.faults", Shape.GAUGE, "", "Faults of the last load.",
+)
+POLICY_STATUS: Final = Instrument(
+    "authz.policy.status", Shape.GAUGE, "", "1 for what of each policy is in force.", ("policy", "status"),
+)
+AUDIT_DROPPED: Final = Instrument(
+    "authz.audit.dropped", Shape.COUNTER, "", "Decisions that were not written to the audit trail.", ("cause",),
+)
+AUDIT_WAITING: Final = Instrument(
+    "authz.audit.waiting", Shape.GAUGE, "", "Decisions waiting to be written to the audit trail.",
+)
+
+INSTRUMENTS: Final = (
+    DECISIONS, IN_FLIGHT, TOKEN_CACHE, TOKEN_CACHE_SIZE, KEYS_AGE, KEYS_COUNT, KEYS_FAILURES, BUNDLE_AGE,
+    POLICY_INFO, POLICY_LOADS, POLICY_REFUSED, POLICY_FAULTS, POLICY_STATUS, AUDIT_DROPPED, AUDIT_WAITING,
+)
+DURATION_BUCKETS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+)
+"""Seconds: a warm check takes a few hundred microseconds, Envoy's default timeout is 200 ms."""
