@@ -6,7 +6,6 @@ file that holds one. Durations are seconds and sizes bytes, however they were wr
 """
 # ruff: noqa: RUF009 - `_setting` and `_group` make dataclass fields; nothing mutable is shared
 
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
