@@ -1,8 +1,8 @@
 """Puts the published Envoy stubs where the field-number oracle looks for them: `.cache/xds-protos`.
 
-They own `envoy/__init__.py`, as the package with Envoy's binary does, so they can't share an environment with it:
-they get a folder of their own that only the oracle's process has on its path. Run again to renew after a pin
-changes; does nothing when the pinned version is there.
+They own `envoy/__init__.py`, as the package with Envoy's binary does, so they can't share an environment with
+it: they get a folder of their own that only the oracle's process has on its path. Run again after the pin
+changed; does nothing when the pinned version is there.
 """
 
 from __future__ import annotations
