@@ -19,25 +19,10 @@ from authz.authn.leaf import named_id, verify_svid
 from authz.authn.svid import workload_id
 from authz.authn.token import UnverifiedToken, peek, recheck, verify
 from authz.engine.ports import IssuerKeys, TrustBundles
-from authz.engine.token_cache import (
-    CachedCertificate,
-    CachedToken,
-    CertificateCache,
-    TokenCache,
-    digest_of,
-)
+from authz.engine.token_cache import CachedCertificate, CachedToken, CertificateCache, TokenCache, digest_of
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings, PeerVerification, TrustSettings
-from authz.model.principal import (
-    NOBODY,
-    Principals,
-    Refusal,
-    Undecided,
-    User,
-    Via,
-    Workload,
-    WorkloadOutcome,
-)
+from authz.model.principal import NOBODY, Principals, Refusal, Undecided, User, Via, Workload, WorkloadOutcome
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
 from authz.model.spiffe import SpiffeId
@@ -226,8 +211,10 @@ def _check_same(name: str, request: AuthzRequest) -> None:
 def _forwarded(request: AuthzRequest, trust: TrustSettings, peer: WorkloadOutcome) -> WorkloadOutcome:
     """Whom a trusted proxy acts for; nobody's word counts but that of the connection's own peer (§3)."""
     values = request.headers.get_all(_FORWARDED_HEADER)
-    if not values or not trust.trusted_proxies or isinstance(peer, Undecided):
-        return peer if values and isinstance(peer, Undecided) else None
+    if not values or not trust.trusted_proxies:
+        return None
+    if isinstance(peer, Undecided):
+        return peer
     if not isinstance(peer, Workload) or peer.id not in trust.trusted_proxies:
         return None
     proxy = peer.id
