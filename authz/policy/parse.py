@@ -105,6 +105,8 @@ class _Directory:
                  if (kind := self._add(file, document, sound=whole is None)) is not None}
         if read.broken is not None:
             kinds |= self._add_broken(file, read)
+        elif not read.documents:
+            self._faulty.append(FaultyPolicy(place=Place(file), name="", certain=False))
         if whole is None:
             return
         named = {policy.name for policy in self._faulty[before:]}

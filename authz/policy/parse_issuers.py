@@ -26,7 +26,6 @@ from authz.model.issuer import (
 from authz.policy.document import IssuersDocument
 from authz.policy.faults import FaultCode, Place
 from authz.policy.parse_values import MAX_NAME, Reading
-from authz.policy.suggest import did_you_mean
 from authz.policy.yaml_reader import Node, Scalar, Sequence, show
 
 _KEYS: Final = (
@@ -110,7 +109,7 @@ def _algorithms(reading: Reading, node: Node) -> tuple[str, ...]:
         elif name:
             known = ", ".join(f"`{known}`" for known in _ALGORITHM_NAMES)
             reading.fault(item, FaultCode.VALUE_INVALID,
-                          f"no algorithm {show(name)}; there are {known}{did_you_mean(name, _ALGORITHM_NAMES)}")
+                          f"no algorithm {show(name)}; there are {known}{reading.suggestion(name, _ALGORITHM_NAMES)}")
     return tuple(found)
 
 

@@ -55,7 +55,11 @@ _PARTS: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 
 class _ReferenceError(Exception):
-    """The value breaks the grammar of references; the message says how."""
+    """The value breaks the grammar of references; the message says how. `unknown` is a reference that isn't one."""
+
+    def __init__(self, message: str, unknown: str = "") -> None:
+        super().__init__(message)
+        self.unknown = unknown
 
 
 def read_value(reading: Reading, node: Node, what: str, permitted: Permitted) -> Value:
@@ -77,7 +81,8 @@ def read_value(reading: Reading, node: Node, what: str, permitted: Permitted) ->
         before, reference, after = _split(literal)
         _check(reference, permitted)
     except _ReferenceError as error:
-        reading.fault(node, FaultCode.REFERENCE_INVALID, f"{what}: {error}")
+        hint = _hint(error.unknown) if error.unknown and reading.may_suggest() else ""
+        reading.fault(node, FaultCode.REFERENCE_INVALID, f"{what}: {error}{hint}")
         return Value(place)
     if reference is None:
         return Value(place, literal=before)
@@ -116,9 +121,12 @@ def _reference(text: str) -> Reference:
             if not grammar.fullmatch(rest) or not rest.isprintable():
                 raise _ReferenceError(f"{show(rest)} can't stand behind `{prefix}`")
             return make(rest)
+    raise _ReferenceError(f"there is no reference {show('{' + text + '}')}", unknown=text)
+
+
+def _hint(text: str) -> str:
     match = closest(text, _KNOWN) or _by_first_word(text)
-    hint = f"; did you mean `{{{match}}}`?" if match else f"; there are {', '.join(_KNOWN)}"
-    raise _ReferenceError(f"there is no reference {show('{' + text + '}')}{hint}")
+    return f"; did you mean `{{{match}}}`?" if match else f"; there are {', '.join(_KNOWN)}"
 
 
 def _by_first_word(text: str) -> str | None:

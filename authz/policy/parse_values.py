@@ -30,6 +30,9 @@ MAX_ITEMS: Final = 1000
 MAX_DAYS: Final = 3650
 """The longest duration, in days."""
 
+MAX_SUGGESTIONS: Final = 100
+"""Words of one document that are compared with all known ones: a hostile file can't buy more time."""
+
 PLANNED: Final = frozenset({"session", "ask", "limits", "actor", "route_to", "tcp"})
 """Keys that later versions of the language will have (§1)."""
 
@@ -44,9 +47,10 @@ _LOOPBACK_URL: Final = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?:
 class Reading:
     """One document being read: knows its file and collects its faults."""
 
-    __slots__ = ("faults", "file")
+    __slots__ = ("_suggestions", "faults", "file")
 
     def __init__(self, file: str, faults: Faults) -> None:
+        self._suggestions = 0
         self.file = file
         self.faults = faults
 
@@ -56,6 +60,15 @@ class Reading:
     def fault(self, node: Node, code: FaultCode, message: str, *, help: str | None = None) -> None:  # noqa: A002
         if type(node) is not Unread:
             self.faults.add(self.place(node), code, message, help=help)
+
+    def suggestion(self, word: str, known: Collection[str]) -> str:
+        """`; did you mean …?`, or nothing."""
+        return did_you_mean(word, known) if self.may_suggest() else ""
+
+    def may_suggest(self) -> bool:
+        """Whether one more word may be compared with the known ones."""
+        self._suggestions += 1
+        return self._suggestions <= MAX_SUGGESTIONS
 
     # Mappings.
 
@@ -69,7 +82,7 @@ class Reading:
             return {}
         entries = node.entries
         if not entries.keys() <= set(known):
-            for key in entries.keys() - set(known):
+            for key in [key for key in entries if key not in known]:
                 self._unknown_key(node.keys[key], key, what, known, later)
             entries = {key: value for key, value in entries.items() if key in known}
         for key in required:
@@ -86,7 +99,7 @@ class Reading:
             self.fault(node, FaultCode.KEY_PLANNED, f"`{key}` is planned, not yet")
         else:
             self.fault(node, FaultCode.KEY_UNKNOWN,
-                       f"{what} has no key {show(key)}{did_you_mean(key, (*known, *later))}")
+                       f"{what} has no key {show(key)}{self.suggestion(key, (*known, *later))}")
 
     def pairs(self, node: Node, what: str, *, limit: int = MAX_ITEMS) -> list[tuple[str, Node, Node]]:
         """Name, key node and value of each entry of a mapping whose keys are the author's own; never empty."""
@@ -182,7 +195,7 @@ class Reading:
         elif value:
             words = ", ".join(f"`{word}`" for word in table)
             self.fault(node, FaultCode.VALUE_INVALID,
-                       f"{what} is one of {words}, not {show(value)}{did_you_mean(value, table)}")
+                       f"{what} is one of {words}, not {show(value)}{self.suggestion(value, table)}")
         return None
 
     def duration(self, node: Node, what: str, *, at_most: float = MAX_DAYS * 86400.0, zero: bool = False) -> float:

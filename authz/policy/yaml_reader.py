@@ -104,42 +104,38 @@ class ReadFile:
 class _Stop(Exception):
     """The reading of the file ends here; `index` counts characters."""
 
-    def __init__(self, index: int, line: int, column: int, code: FaultCode, message: str) -> None:
+    def __init__(
+        self, index: int, line: int, column: int, code: FaultCode, message: str, advice: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.index = index
         self.line = line
         self.column = column
         self.code = code
         self.message = message
+        self.advice = advice
 
 
 def read_file(file: str, data: bytes) -> ReadFile:
     """Every document of one file; never raises, whatever the bytes."""
     if len(data) > MAX_FILE_BYTES:
         stop = _Stop(0, 1, 1, FaultCode.YAML_LIMIT, f"the file is larger than {MAX_FILE_BYTES} bytes")
-        return _ended(file, (), None, stop, data.decode("utf-8", "replace"))
+        return _ended(file, [], None, stop, data.decode("utf-8", "replace"))
     text, cut = _characters(data)
     reader = _Reader(file, text if cut is None else text[:cut.index])
-    stop_at = reader.run()
-    documents = reader.documents
-    if cut is not None and stop_at is None:
-        # What was cut off may belong to the last document, or to the value that it ends with.
-        last = documents.pop() if documents else None
-        return _ended(file, tuple(documents), last and Document(
-            place=last.place, root=None, faults=last.faults, complete=False), cut, text)
-    if stop_at is not None:
-        return _ended(file, tuple(documents), reader.unfinished(), stop_at, text[reader.begin:])
-    return ReadFile(documents=tuple(documents))
+    stop = reader.run()
+    if cut is not None and (stop is None or stop.index >= cut.index):
+        return _ended(file, reader.documents, reader.cut_off(), cut, text[reader.begin:])
+    if stop is not None:
+        return _ended(file, reader.documents, reader.unfinished(), stop, text[reader.begin:])
+    return ReadFile(documents=tuple(reader.documents))
 
 
-def _ended(
-    file: str, documents: tuple[Document, ...], last: Document | None, stop: _Stop, rest: str,
-) -> ReadFile:
+def _ended(file: str, documents: list[Document], last: Document | None, stop: _Stop, rest: str) -> ReadFile:
     faults = Faults()
-    faults.add(Place(file, stop.line, stop.column), stop.code, stop.message)
-    return ReadFile(
-        documents=documents if last is None else (*documents, last), broken=next(iter(faults)), rest=rest,
-    )
+    faults.add(Place(file, stop.line, stop.column), stop.code, stop.message, help=stop.advice)
+    whole = tuple(documents) if last is None else (*documents, last)
+    return ReadFile(documents=whole, broken=next(iter(faults)), rest=rest)
 
 
 # --- characters ------------------------------------------------------------------------------------------
@@ -171,10 +167,10 @@ def _character_message(character: str, index: int) -> str:
     return f"the character U+{ord(character):04X} can't stand in a policy file"
 
 
-def _stop_at(text: str, index: int, message: str) -> _Stop:
+def _stop_at(text: str, index: int, message: str, advice: str = "Save the file as plain UTF-8 text.") -> _Stop:
     line = text.count("\n", 0, index) + 1
     column = index - (text.rfind("\n", 0, index) + 1) + 1
-    return _Stop(index, line, column, FaultCode.YAML_SYNTAX, message)
+    return _Stop(index, line, column, FaultCode.YAML_SYNTAX, message, advice)
 
 
 # --- events to trees -------------------------------------------------------------------------------------
@@ -195,6 +191,8 @@ class _Reader:
         self._fault_count = 0
         self._root: Node | None = None
         self._open = False
+        self._kept = False
+        """Whether the last document that ended is in `documents`."""
         self._stack: list[tuple[Node, Node | None]] = []
         self._container: Node | None = None
         self._key: Node | None = None
@@ -224,7 +222,7 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             return _syntax_stop(self._text, error)
         except (yaml.YAMLError, ValueError, RecursionError):
-            return _stop_at(self._text, len(self._text), "the file is not readable as YAML")
+            return _stop_at(self._text, len(self._text), "the file is not readable as YAML", _CORRECT)
         return None
 
     def unfinished(self) -> Document | None:
@@ -235,6 +233,11 @@ class _Reader:
         return Document(
             place=Place(self._file, self._line), root=root, faults=tuple(self._faults), complete=False,
         )
+
+    def cut_off(self) -> Document | None:
+        """The document at the end of a text that was cut: nothing of it is sure, not even its last value."""
+        last = self.documents.pop() if self._kept and not self._open else self.unfinished()
+        return last and Document(place=last.place, root=None, faults=last.faults, complete=False)
 
     # Handlers, one for each kind of event.
 
@@ -248,8 +251,10 @@ class _Reader:
 
     def _document_end(self, _event: yaml.DocumentEndEvent) -> None:
         root, self._open = self._root, False
-        if isinstance(root, Scalar) and root.value is None and not self._faults:
-            return  # nothing between two `---`
+        # Nothing between two `---` is no document.
+        self._kept = not (isinstance(root, Scalar) and root.value is None) or bool(self._faults)
+        if not self._kept:
+            return
         place = Place(self._file, self._line) if root is None else Place(self._file, root.line, root.column)
         self.documents.append(Document(place=place, root=root, faults=tuple(self._faults)))
 
@@ -380,22 +385,25 @@ _BARE_BRACES: Final = re.compile(r"""[^\s"'\[{,]\{[A-Za-z_]|\{[A-Za-z_][\w.:-]*\
 """`/orders/{order_id}` or `{tenant}.shop`: braces that touch text."""
 
 
+_CORRECT: Final = "Correct the YAML at this place or just before it."
+
+
 def _syntax_stop(text: str, error: yaml.MarkedYAMLError) -> _Stop:
     mark: Any = error.problem_mark or error.context_mark
     if mark is None:
-        return _stop_at(text, len(text), "the file is not readable as YAML")
+        return _stop_at(text, len(text), "the file is not readable as YAML", _CORRECT)
     line = _line_at(text, mark.index)
-    code = FaultCode.YAML_SYNTAX
+    code, advice = FaultCode.YAML_SYNTAX, None
     if error.problem and "maximum nesting" in error.problem:
         code, message = FaultCode.YAML_LIMIT, f"collections stand in one another more than {MAX_DEPTH} deep"
     elif _BARE_BRACES.search(line):
         message = ("braces that aren't quoted begin a mapping here: put the value in quotes "
                    "(\"/orders/{order_id}\"), or write it in block style")
     elif text[mark.index:mark.index + 1] == "\t":
-        message = "a tab can't indent YAML: use spaces"
+        message, advice = "a tab can't indent YAML", "Indent with spaces."
     else:
-        message = "not readable as YAML: " + " ".join(filter(None, (error.problem, error.context)))
-    return _Stop(mark.index, mark.line + 1, mark.column + 1, code, message)
+        message, advice = "not readable as YAML: " + " ".join(filter(None, (error.problem, error.context))), _CORRECT
+    return _Stop(mark.index, mark.line + 1, mark.column + 1, code, message, advice)
 
 
 def _line_at(text: str, index: int) -> str:
