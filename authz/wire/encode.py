@@ -61,13 +61,14 @@ def denial_bytes(reason: Reason, *, decision_id: str = "", grpc: bool = False) -
 
 
 def _internal_error(decision: Decision, rule: str, *, decision_id: str, grpc: bool) -> Answer:
+    known = decision if isinstance(decision, Permit | Denial) else Denial(reason=Reason.INTERNAL_ERROR)
     refused = Denial(
         reason=Reason.INTERNAL_ERROR,
-        route=decision.route,
-        policy=decision.policy,
+        route=known.route,
+        policy=known.policy,
         detail=rule,
-        user=decision.user,
-        workload=decision.workload,
+        user=known.user,
+        workload=known.workload,
     )
     message = denial_bytes(Reason.INTERNAL_ERROR, decision_id=decision_id, grpc=grpc)
     return Answer(message=message, decision=refused)

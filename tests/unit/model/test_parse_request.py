@@ -10,15 +10,7 @@ from authz.model.errors import Refused
 from authz.model.headers import Headers
 from authz.model.host import Authority
 from authz.model.reason import Reason
-from authz.model.request import (
-    AuthzRequest,
-    Limits,
-    Peer,
-    RawRequest,
-    Transport,
-    connection_names,
-    parse_request,
-)
+from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, Transport, connection_names, parse_request
 
 TOKEN_CHARACTERS = frozenset(
     "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
