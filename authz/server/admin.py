@@ -26,6 +26,7 @@ _THREADS: Final = 4
 _WAITING: Final = 16
 _HEAD_BYTES: Final = 8 * 1024
 _HEAD_SECONDS: Final = 5.0
+_POLL: Final = 0.05
 _TEXT: Final = "text/plain; charset=utf-8"
 _JSON: Final = "application/json"
 
@@ -89,7 +90,7 @@ class AdminServer:
             raise ListenError(f"{self._address}: write HOST:PORT") from error
         except OSError as error:
             raise ListenError(f"{self._address}: {error.strerror or 'the host name has no address'}") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="admin", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL,), name="admin", daemon=True)
         self._thread.start()
         return int(self._server.server_address[1])
 
@@ -110,10 +111,10 @@ class _BoundedServer(HTTPServer):
     def __init__(self, address: tuple[str, int], pages: AdminPages) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
-        super().__init__(address, _Handler)
         self.pages = pages
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="admin")
         self._places = threading.BoundedSemaphore(_THREADS + _WAITING)
+        super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
         # Without HTTPServer's look-up of our own name, which may wait for DNS.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from authz.model.spiffe import SpiffeId
 from authz.server.admission import Admission
 from authz.server.executor import CheckExecutor, current
 from authz.server.front import Answering, ListenError, Listening
@@ -44,7 +45,7 @@ class MutualTls:
     """mTLS on TCP addresses; `allowed` are the SPIFFE IDs that may connect."""
 
     files: TlsFiles
-    allowed: tuple[str, ...]
+    allowed: tuple[SpiffeId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +190,7 @@ def _server_options(options: GrpcioOptions) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", int(options.reuse_port)),
         ("grpc.max_receive_message_length", options.message_limit * _RECEIVE_HEADROOM),
         # A compressed message stays compressed and is refused as malformed: nothing is inflated before the limit.
-        ("grpc.enable_per_message_decompression", 0),
+        ("grpc.per_message_decompression", 0),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _ABSOLUTE_METADATA_BYTES),
         ("grpc.max_concurrent_streams", options.max_streams),

@@ -20,6 +20,8 @@ from authz.server.front import Front
 
 _LOG: Final = logging.getLogger("authz.server")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TICK_SECONDS: Final = 0.2
+"""How soon a change of readiness shows in gRPC health."""
 _AFTER_GRACE: Final = 1.0
 """Seconds that a front gets to cancel what outlived the grace."""
 
@@ -51,8 +53,12 @@ class Events:
     def put(self, event: Event) -> None:
         self._queue.put(event)
 
-    def next(self) -> Event:
-        return self._queue.get()
+    def next(self, timeout: float | None = None) -> Event | None:
+        """The next event; None when `timeout` seconds passed without one."""
+        try:
+            return self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
 
     def stopped_within(self, seconds: float) -> bool:
         """Wait; True as soon as a stop is asked for, False when the time is over."""
@@ -69,13 +75,19 @@ class Events:
         self._queue.put(Event.RELOAD if number == signal.SIGHUP else Event.STOP)
 
 
-def run(events: Events, *, reload: Callable[[], None]) -> None:
-    """Serve until a stop is asked for; each SIGHUP reloads, and a reload that fails changes nothing."""
-    while events.next() is not Event.STOP:
+def run(events: Events, *, reload: Callable[[], None], tick: Callable[[], None]) -> None:
+    """Serve until a stop is asked for; each SIGHUP reloads, and in between `tick` looks around.
+
+    What either raises ends nothing: what is in force stays.
+    """
+    tasks = {Event.RELOAD: reload, None: tick}
+    while (event := events.next(TICK_SECONDS)) is not Event.STOP:
         try:
-            reload()
-        except Exception as error:  # noqa: BLE001 - asked for from outside; what is in force stays
-            _LOG.error("reload failed", extra={"event": "reload_failed", "error": type(error).__name__})
+            tasks[event]()
+        except Exception as error:  # noqa: BLE001 - nothing but a stop may end the service
+            _LOG.error(
+                "a task of the main loop failed", extra={"event": "loop_failed", "error": type(error).__name__},
+            )
 
 
 def drain(events: Events, fronts: Sequence[Front], times: DrainTimes, *, begin: Callable[[], None]) -> bool:

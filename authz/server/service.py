@@ -8,6 +8,7 @@ the time that the caller still has.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
@@ -164,18 +165,23 @@ class CheckService:
 
     def _guarded(self, call: _Call, judge: Callable[[], Decision]) -> bytes:
         try:
-            return self._finish(call, judge())
+            decision = judge()
+            made = _encoded(call, decision)
+            self._record(call, made.decision)
+            return made.message
+        except Refused as error:
+            # The audit trail takes nothing more and may not lose anything.
+            return self._fall_back(call, _denial_of(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler would mean no answer at all
             self._note(error)
-            return self._finish(call, Denial(reason=Reason.INTERNAL_ERROR, detail=type(error).__name__))
+            return self._fall_back(call, Denial(reason=Reason.INTERNAL_ERROR, detail=type(error).__name__))
 
-    def _finish(self, call: _Call, decision: Decision) -> bytes:
-        made = answer(
-            decision, decision_id=call.decision_id, revision=call.revision,
-            transport=call.transport, grpc=call.grpc,
-        )
-        self._record(call, _sendable(made).decision)
-        return made.message
+    def _fall_back(self, call: _Call, denial: Denial) -> bytes:
+        """A denial goes out whether or not it can be recorded."""
+        message = _encoded(call, denial).message
+        with contextlib.suppress(Exception):
+            self._record(call, denial)
+        return message
 
     def _record(self, call: _Call, decision: Decision) -> None:
         now = self._monotonic()
@@ -222,8 +228,11 @@ def where(error: BaseException) -> str:
     return " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
 
 
-def _sendable(made: Answer) -> Answer:
-    """Envoy takes an empty message for an allow, and grpcio sends nothing at all for anything but bytes."""
+def _encoded(call: _Call, decision: Decision) -> Answer:
+    made = answer(
+        decision, decision_id=call.decision_id, revision=call.revision, transport=call.transport, grpc=call.grpc,
+    )
+    # Envoy takes an empty message for an allow, and grpcio sends nothing at all for anything but bytes.
     if type(made.message) is not bytes or not made.message:
         raise TypeError("encoding gave no message")
     return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -78,11 +78,8 @@ class ServerCertificate:
 class AllowedPeers:
     """The proxies that may ask. An empty list lets nobody in."""
 
-    def __init__(self, spiffe_ids: Sequence[str]) -> None:
-        try:
-            self._allowed = frozenset(SpiffeId.parse(text) for text in spiffe_ids)
-        except SpiffeIdError as error:
-            raise ListenError(f"the list of SPIFFE IDs that may connect: {error}") from error
+    def __init__(self, allowed: Iterable[SpiffeId]) -> None:
+        self._allowed = frozenset(allowed)
 
     def permits(self, auth_context: Mapping[str, Sequence[bytes]]) -> bool:
         """Whether the connection's verified certificate has exactly one URI SAN and it is on the list."""

@@ -1,0 +1,241 @@
+"""The guard: whatever happens inside, what goes out is one well-formed answer, and only a permit is an OK."""
+
+from __future__ import annotations
+
+import pytest
+
+from authz.model.decision import Denial
+from authz.model.errors import Unavailable
+from authz.model.reason import Reason
+from authz.model.record import DecisionRecord
+from authz.server.decision_ids import DecisionIds
+from authz.server.service import CheckService, Deadlines, Decider, Recorder
+from tests.fakes.deciders import (
+    CallingDecider,
+    Decided,
+    FixedDecider,
+    GarbageDecider,
+    ListRecorder,
+    RaisingDecider,
+    RaisingRecorder,
+    denial,
+    permit,
+)
+from tests.mint.check_messages import check_message, read_answer
+
+PERMISSION_DENIED = 7
+
+
+class Clock:
+    """Monotonic time by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def service(decider: Decider, *recorders: Recorder, **options: object) -> CheckService:
+    return CheckService(decider, recorders, **options)  # type: ignore[arg-type]
+
+
+def last(recorder: ListRecorder) -> DecisionRecord:
+    record = recorder.records[-1]
+    assert isinstance(record, DecisionRecord)
+    return record
+
+
+def is_denied(answer: bytes) -> bool:
+    read = read_answer(answer)
+    return read.status.code != 0 and read.HasField("denied_response")
+
+
+def test_a_permit_is_an_ok_response_and_is_recorded() -> None:
+    """The good case: status 0, and one record with the id that the answer carries."""
+    recorder = ListRecorder()
+
+    answer = read_answer(service(FixedDecider(permit()), recorder).answer(check_message(), remaining=1.0))
+
+    assert answer.status.code == 0
+    assert last(recorder).decision == permit()
+    assert last(recorder).view.path == "/orders/42"
+    assert last(recorder).decision_id in str(answer)
+
+
+def test_a_denial_is_an_ok_rpc_with_a_status() -> None:
+    """A denial carries its HTTP status and is recorded."""
+    recorder = ListRecorder()
+
+    answer = service(FixedDecider(denial()), recorder).answer(check_message(), remaining=None)
+
+    assert is_denied(answer)
+    assert read_answer(answer).denied_response.status.code == 401
+    assert last(recorder).decision == denial()
+
+
+@pytest.mark.parametrize("error", [
+    ValueError("secret"), RecursionError(), MemoryError(), SystemExit(0), KeyboardInterrupt(), GeneratorExit(),
+    AssertionError(), UnicodeDecodeError("utf-8", b"", 0, 1, "x"),
+])
+def test_whatever_a_decision_raises_ends_in_a_denial(error: BaseException) -> None:
+    """No exception, not even SystemExit, gets out of a check; all are 503 and recorded as internal_error."""
+    recorder = ListRecorder()
+
+    answer = service(RaisingDecider(error), recorder).answer(check_message(), remaining=1.0)
+
+    assert is_denied(answer)
+    assert read_answer(answer).denied_response.status.code == 503
+    assert last(recorder).decision.reason is Reason.INTERNAL_ERROR  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("error", "expected"), [
+    (SystemExit(1), 1), (KeyboardInterrupt(), 1), (ValueError(), 0),
+])
+def test_an_exit_inside_a_check_asks_the_process_to_stop(error: BaseException, expected: int) -> None:
+    """SystemExit and KeyboardInterrupt are answered first and then end the process in order."""
+    asked: list[bool] = []
+
+    service(RaisingDecider(error), on_fatal=lambda: asked.append(True)).answer(check_message(), remaining=1.0)
+
+    assert len(asked) == expected
+
+
+@pytest.mark.parametrize("garbage", [
+    None, "allow", True, b"", 0, Decided(None), Decided("permit"), Decided(True), Decided(object()),  # type: ignore[arg-type]
+])
+def test_garbage_from_the_decision_point_is_a_denial(garbage: object) -> None:
+    """What is no decision is never an allow."""
+    answer = service(GarbageDecider(garbage), ListRecorder()).answer(check_message(), remaining=1.0)
+
+    assert is_denied(answer)
+
+
+def test_a_recorder_that_fails_denies_the_request() -> None:
+    """A decision that can't be recorded isn't given: the last-resort denial goes out."""
+    answer = service(FixedDecider(permit()), RaisingRecorder()).answer(check_message(), remaining=1.0)
+
+    assert is_denied(answer)
+
+
+def test_a_full_audit_trail_that_must_not_lose_anything_denies() -> None:
+    """The recorder's own reason goes out: 503 overloaded."""
+    class Full:
+        def record(self, record: DecisionRecord, /) -> None:
+            raise Unavailable(Reason.OVERLOADED, "full")
+
+    answer = service(FixedDecider(permit()), Full()).answer(check_message(), remaining=1.0)
+
+    assert read_answer(answer).denied_response.status.code == 503
+    assert read_answer(answer).dynamic_metadata.fields["reason"].string_value == "overloaded"
+
+
+def test_failing_entropy_denies_the_request() -> None:
+    """Without an id there is no decision, only the denial made at start."""
+    def broken(_size: int) -> bytes:
+        raise OSError
+
+    answer = service(FixedDecider(permit()), ids=DecisionIds(broken)).answer(check_message(), remaining=1.0)
+
+    assert is_denied(answer)
+
+
+def test_a_permit_that_cant_be_sent_is_recorded_as_what_was_sent() -> None:
+    """Audit says what Envoy was told: a permit with an unsendable header is an internal_error in both."""
+    recorder = ListRecorder()
+    broken = permit()
+    object.__setattr__(broken, "set_headers", (("x-a", "b\r\nx: y"),))
+
+    answer = service(FixedDecider(broken), recorder).answer(check_message(), remaining=1.0)
+
+    assert is_denied(answer)
+    assert isinstance(last(recorder).decision, Denial)
+
+
+@pytest.mark.parametrize("message", [b"", b"\xff\xff", b"\x0a", bytes(100)])
+def test_bytes_that_are_no_check_are_denied_and_recorded(message: bytes) -> None:
+    """Refused requests are in the audit trail too."""
+    recorder = ListRecorder()
+    decider = FixedDecider(permit())
+
+    answer = service(decider, recorder).answer(message, remaining=1.0)
+
+    assert is_denied(answer)
+    assert last(recorder).decision.reason is Reason.REQUEST_MALFORMED  # type: ignore[union-attr]
+    assert decider.requests == []
+
+
+def test_a_refused_path_keeps_its_view_in_the_record() -> None:
+    """The audit line of a refused request still says what was asked."""
+    recorder = ListRecorder()
+
+    service(FixedDecider(permit()), recorder).answer(check_message(path="/a/../b"), remaining=1.0)
+
+    assert last(recorder).decision.reason is Reason.PATH_NOT_CANONICAL  # type: ignore[union-attr]
+    assert last(recorder).view.host == "orders.shop.example"
+
+
+def test_a_check_without_time_left_is_not_begun() -> None:
+    """Less than the margin left: 503 deadline_exceeded, and no decision is made."""
+    recorder = ListRecorder()
+    decider = FixedDecider(permit())
+
+    answer = service(decider, recorder, deadlines=Deadlines(margin=0.01)).answer(check_message(), remaining=0.005)
+
+    assert read_answer(answer).denied_response.status.code == 503
+    assert last(recorder).decision.reason is Reason.DEADLINE_EXCEEDED  # type: ignore[union-attr]
+    assert decider.requests == []
+
+
+def test_a_decision_that_took_too_long_is_a_denial() -> None:
+    """A permit that comes after the caller's deadline isn't given."""
+    clock = Clock()
+    recorder = ListRecorder()
+
+    def slow() -> None:
+        clock.now += 0.2
+
+    answer = service(CallingDecider(slow), recorder, monotonic=clock).answer(check_message(), remaining=0.1)
+
+    assert is_denied(answer)
+    assert last(recorder).decision.reason is Reason.DEADLINE_EXCEEDED  # type: ignore[union-attr]
+    assert last(recorder).duration == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("remaining", [None, 3600.0, float("inf")])
+def test_every_deadline_is_capped_by_our_own(remaining: float | None) -> None:
+    """Time spent in the queue counts against our own maximum, whatever the caller grants."""
+    clock = Clock()
+    checks = service(FixedDecider(permit()), monotonic=clock, deadlines=Deadlines(maximum=2.0))
+
+    assert is_denied(checks.answer(check_message(), remaining=remaining, arrived=clock.now - 3.0))
+    assert not is_denied(checks.answer(check_message(), remaining=remaining, arrived=clock.now - 1.0))
+
+
+def test_a_deadline_that_is_no_number_is_a_denial() -> None:
+    """NaN compares as nothing: it must not disable the deadline."""
+    clock = Clock()
+
+    def slow() -> None:
+        clock.now += 60.0
+
+    assert is_denied(service(CallingDecider(slow), monotonic=clock).answer(check_message(), remaining=float("nan")))
+
+
+def test_shed_calls_are_recorded_as_overloaded() -> None:
+    """What the bound refuses is denied with 503 and a record."""
+    recorder = ListRecorder()
+
+    answer = service(FixedDecider(permit()), recorder).overloaded()
+
+    assert read_answer(answer).denied_response.status.code == 503
+    assert last(recorder).decision.reason is Reason.OVERLOADED  # type: ignore[union-attr]
+
+
+def test_a_grpc_caller_gets_a_grpc_status() -> None:
+    """The content type of the caller's request decides the form of the denial, refused paths included."""
+    message = check_message(path="/a/../b", headers={"content-type": "application/grpc"})
+
+    answer = read_answer(service(FixedDecider(permit())).answer(message, remaining=1.0))
+
+    assert any(option.header.key == "grpc-status" for option in answer.denied_response.headers)
