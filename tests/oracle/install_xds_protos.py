@@ -7,25 +7,13 @@ changed; does nothing when the pinned version is there.
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-TARGET = ROOT / ".cache" / "xds-protos"
-
-
-def _pinned() -> str:
-    """The version that constraints.txt names."""
-    pin = re.search(r"^xds-protos==([0-9.]+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    if pin is None:
-        raise SystemExit("constraints.txt pins no xds-protos")
-    return pin[1]
-
-
-VERSION = _pinned()
+VERSION = "1.85.0"
+TARGET = Path(__file__).resolve().parents[2] / ".cache" / "xds-protos"
 MARK = TARGET / f"version-{VERSION}"
 
 
