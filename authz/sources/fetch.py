@@ -196,10 +196,11 @@ class _PinnedBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,  # noqa: ARG002
+        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """The `host` is deliberately not used: the addresses were made from it, and checked."""
+        del host, timeout, local_address
         last: Exception = httpcore.ConnectError("no address")
         for position, address in enumerate(self._addresses):
             share = self._remaining() / (len(self._addresses) - position)
@@ -212,11 +213,13 @@ class _PinnedBackend(httpcore.NetworkBackend):
         raise last
 
     def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        del path, timeout, socket_options
         raise httpcore.ConnectError("Unix sockets aren't fetched from")
 
-    def sleep(self, seconds: float) -> None:  # noqa: ARG002
+    def sleep(self, seconds: float) -> None:
+        del seconds
         raise httpcore.ConnectError("a fetch is never retried here")
 
     def _remaining(self) -> float:
@@ -234,18 +237,21 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._inner = inner
         self._remaining = remaining
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        del timeout
         return self._inner.read(max_bytes, timeout=self._remaining())
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        del timeout
         self._inner.write(buffer, timeout=self._remaining())
 
     def close(self) -> None:
         self._inner.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None,  # noqa: ARG002
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None,
     ) -> httpcore.NetworkStream:
+        del timeout
         inner = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=self._remaining())
         return _DeadlineStream(inner, self._remaining)
 
