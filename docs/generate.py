@@ -1,8 +1,8 @@
 """Writes the reference pages that come from the code; with `--check` says which ones are out of date.
 
-Owns docs/settings.md, which `authz.config.reference` renders, and docs/reasons.md: what happened comes from
-`authz.model.reason`, what an operator does about it from docs/reasons-advice.txt, which has to hold every one
-of them once; a missing or unknown one stops the generation.
+Owns docs/metrics.md, from `authz.observe.names`; docs/settings.md, which `authz.config.reference` renders; and
+docs/reasons.md: what happened comes from `authz.model.reason`, what an operator does about it from
+docs/reasons-advice.txt, which has to hold every reason once; a missing or unknown one stops the generation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 
 from authz.config import reference
 from authz.model.reason import ALLOWED, BY_CODE, Reason
+from authz.observe import names
 
 DOCS: Final = Path(__file__).resolve().parent
 STATUS_TEXT: Final = {
@@ -39,17 +40,9 @@ def reasons_page() -> str:
         "The client's texts: " + " · ".join(f"{status} “{_public_text(status)}”" for status in STATUS_TEXT),
     ]
     for status, meaning in STATUS_TEXT.items():
+        lines += ["", f"## {status}: {meaning}", "", "| reason | what happened | what to do |", "|---|---|---|"]
         lines += [
-            "",
-            f"## {status}: {meaning}",
-            "",
-            "| reason | what happened | what to do |",
-            "|---|---|---|",
-        ]
-        lines += [
-            f"| `{reason.code}` | {reason.summary} | {advice[reason]} |"
-            for reason in Reason
-            if reason.status == status
+            f"| `{reason.code}` | {reason.summary} | {advice[reason]} |" for reason in Reason if reason.status == status
         ]
     return "\n".join(lines) + "\n"
 
@@ -62,11 +55,43 @@ def _advice() -> dict[Reason, str]:
     return {BY_CODE[code]: advice for code, _, advice in lines}
 
 
+def metrics_page() -> str:
+    """The reference of all metrics, as Prometheus shows them."""
+    rows = [
+        f"| `{prometheus_name(one)}` | {one.shape.value} | {', '.join(f'`{label}`' for label in one.labels) or '–'} "
+        f"| {one.description} |"
+        for one in names.INSTRUMENTS
+    ]
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "<!-- Made by docs/generate.py from authz/observe/names.py; `make docs` renews it. -->",
+            "",
+            "Read at `/metrics` of the admin address, in Prometheus' text form. Labels are closed sets or bounded",
+            "by the policy directory: nothing that a client sends is one.",
+            "",
+            "| metric | kind | labels | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            f"| `{names.DURATION_NAME}` | histogram | `result` | {names.DURATION_HELP} |",
+            "",
+        ]
+    )
+
+
+def prometheus_name(instrument: names.Instrument) -> str:
+    """The name under which the exposition shows an instrument."""
+    unit = {"s": "_seconds", "": ""}[instrument.unit]
+    total = "_total" if instrument.shape is names.Shape.COUNTER else ""
+    return instrument.name.replace(".", "_") + unit + total
+
+
 def _public_text(status: int) -> str:
     return next(reason.public_text for reason in Reason if reason.status == status)
 
 
-PAGES: Final = {"reasons.md": reasons_page, "settings.md": reference.render}
+PAGES: Final = {"reasons.md": reasons_page, "settings.md": reference.render, "metrics.md": metrics_page}
 
 
 def main(arguments: list[str]) -> int:

@@ -47,9 +47,7 @@ def test_each_named_test_exists() -> None:
 
 def test_each_row_names_a_test_or_says_why_there_is_none() -> None:
     """A property without a test is either out of reach here, and says so, or missing."""
-    silent = [
-        sorted(numbers) for numbers, holds in _rows() if not _NODE.search(holds) and "No test:" not in holds
-    ]
+    silent = [sorted(numbers) for numbers, holds in _rows() if not _NODE.search(holds) and "No test:" not in holds]
 
     assert silent == []
 

@@ -14,9 +14,7 @@ import yaml
 
 from tests.architecture import tree
 
-_MANAGER = (
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-)
+_MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
 
@@ -35,9 +33,7 @@ def _shown(page: str, name: str) -> dict[str, Any]:
 
 def _bootstrap(page: str) -> dict[str, Any]:
     per_route = next(
-        yaml.safe_load(block.text)
-        for block in tree.blocks("docs/envoy.md")
-        if "context_extensions" in block.text
+        yaml.safe_load(block.text) for block in tree.blocks("docs/envoy.md") if "context_extensions" in block.text
     )
     route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}, **per_route}
     manager = {

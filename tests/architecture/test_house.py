@@ -109,9 +109,7 @@ def test_each_thing_has_one_name(better: str) -> None:
     """The pages use the words of docs/glossary.md as it says."""
     pattern = AMBIGUOUS_WORDS[better]
 
-    found = [
-        name for name in _everything() if name != "docs/glossary.md" and pattern.search(tree.text_of(name))
-    ]
+    found = [name for name in _everything() if name != "docs/glossary.md" and pattern.search(tree.text_of(name))]
 
     assert found == [], f"write {better}"
 

@@ -66,9 +66,7 @@ def python_files(*folders: str) -> tuple[str, ...]:
     return tuple(
         name
         for name in committed_files()
-        if name.endswith(".py")
-        and not name.startswith(GENERATED)
-        and (not folders or name.split("/")[0] in folders)
+        if name.endswith(".py") and not name.startswith(GENERATED) and (not folders or name.split("/")[0] in folders)
     )
 
 
@@ -93,9 +91,7 @@ def _body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def blocks(*pages: str) -> tuple[Block, ...]:
     """The fenced blocks of Markdown pages, in order."""
     return tuple(
-        Block(page=page, language=match[1], text=match[2])
-        for page in pages
-        for match in _FENCE.finditer(text_of(page))
+        Block(page=page, language=match[1], text=match[2]) for page in pages for match in _FENCE.finditer(text_of(page))
     )
 
 
