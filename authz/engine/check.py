@@ -60,7 +60,7 @@ class DecisionPoint:
             audiences=matched.route.audiences,
         )
         principals = self._authenticator.principals(request, usage, trusted, now=now)
-        return evaluate(policy, matched, guardrails, request, principals, now, trace=trace)
+        return evaluate(policy.removable, matched, guardrails, request, principals, now, trace=trace)
 
 
 def _hides_a_header_of_ours(request: AuthzRequest, removable: frozenset[str]) -> bool:

@@ -24,7 +24,7 @@ from authz.policy.document import (
 from authz.policy.faults import FaultCode, Faults
 from authz.policy.plan import Alternative, IdentityHeaders, RequirePlan, RoutePlan
 from authz.policy.prepare import Ground, RequirementCompiler, Unfit
-from authz.policy.references import Getter, Surroundings, text_getter
+from authz.policy.references import Getter, Surroundings, typed_getter
 from authz.policy.requirements import (
     MAX_ALTERNATIVES,
     Leaves,
@@ -186,12 +186,14 @@ class PolicyCompiler:
             return _nothing
         if isinstance(value.reference, WorkloadSegment) and around.workload_via is None:
             return _nothing
+        before = len(self._faults)
         self._compiler.check_reference(value, issuers, around)
-        if isinstance(value.reference, UserSubject):
-            if len(issuers) != 1:
-                self._ground.fault(value.place, FaultCode.ISSUER_AMBIGUOUS, "`{user.sub}` needs exactly one issuer")
-            return _subject(text_getter(value, around), clients=_clients_written(leaves))
-        return text_getter(value, around)
+        if isinstance(value.reference, UserSubject) and len(issuers) != 1:
+            self._ground.fault(value.place, FaultCode.ISSUER_AMBIGUOUS, "`{user.sub}` needs exactly one issuer")
+        if len(self._faults) != before:
+            return _nothing
+        get = typed_getter(value, around)
+        return _subject(get, clients=_clients_written(leaves)) if isinstance(value.reference, UserSubject) else get
 
 
 class _Audiences:

@@ -18,7 +18,6 @@ from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import CompiledGuardrail, Condition, Matched, Outcome, Scene, Subject, Test, Usage
 from authz.policy.identity import bare_mutations, mutations
-from authz.policy.link import PolicySet
 from authz.policy.plan import Alternative, DenyPlan, RequirePlan, RoutePlan
 from authz.policy.references import workload_of
 
@@ -45,7 +44,7 @@ def usage_of(matched: Matched, request: AuthzRequest) -> tuple[Usage, Guardrails
 
 
 def evaluate(
-    policy_set: PolicySet,
+    removable: frozenset[str],
     matched: Matched,
     guardrails: Guardrails,
     request: AuthzRequest,
@@ -54,8 +53,8 @@ def evaluate(
     *,
     trace: bool = False,
 ) -> Decision:
-    """Decide. `guardrails` are those of `usage_of` for the same request; `now` is in seconds since the epoch."""
-    removable = policy_set.removable
+    """Decide. `removable` is the policy set's, `guardrails` are those of `usage_of` for the same request; `now` is in
+    seconds since the epoch."""
     scene = Scene(
         request,
         matched.path_variables,

@@ -79,13 +79,13 @@ class SpiffePattern:
         """Read a pattern; raises `SpiffePatternError`. The trust domain is always literal."""
         rest = text.endswith("/**")
         body = text[:-3] if rest else text
-        segments = [None if segment == "*" else segment for segment in body.split("/")[3:]]
-        witness = "/".join("x" if segment == "*" else segment for segment in body.split("/")) + ("/x" if rest else "")
+        scheme_and_domain, segments = body.split("/")[:3], body.split("/")[3:]
+        witness = "/".join([*scheme_and_domain, *("x" if segment == "*" else segment for segment in segments)])
         try:
-            parsed = SpiffeId.parse(witness)
+            parsed = SpiffeId.parse(f"{witness}/x" if rest else witness)
         except SpiffeIdError as error:
             raise SpiffePatternError(str(error)) from None
-        return cls(parsed.trust_domain, tuple(segments), rest)
+        return cls(parsed.trust_domain, tuple(None if segment == "*" else segment for segment in segments), rest)
 
     def matches(self, workload: Workload) -> bool:
         actual = workload.id
