@@ -67,8 +67,12 @@ def _kind(
 
 
 def _aliases(claims: Mapping[str, Any], settings: IssuerSettings) -> Mapping[str, Any]:
-    found = ((name, lookup(claims, path)) for name, path in settings.aliases.items())
-    return {name: value for name, value in found if value is not None}
+    found = {}
+    for name, path in settings.aliases.items():
+        value = lookup(claims, path)
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def _scopes(value: object) -> list[str] | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from authz.authn.encoding import EncodingError, decode_segment, outside_alphabet, read_json_object
 from authz.authn.keys import MAX_KEY_ID_LENGTH
@@ -20,6 +21,8 @@ _FORBIDDEN: Final = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
 """Members that bring a key of the sender's or change what is signed (RFC 7515 §4.1, RFC 7797, RFC 8725
 §3.10).
 """
+_HEADERS_KEPT: Final = 64
+"""The tokens of one issuer share their header until its key rotates, so reading it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,7 @@ class Header:
     typ: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Compact:
+class Compact(NamedTuple):
     """The parts of one token: `signed` are the octets that the signature covers. Nothing is verified."""
 
     header: Header
@@ -52,10 +54,7 @@ def parse_compact(token: str, *, limit: int) -> Compact:
             raise malformed("not three base64url parts (RFC 7515 §7.1)")
         signed, _, signature = raw.rpartition(b".")
         header, _, payload = signed.partition(b".")
-        return Compact(
-            _read_header(read_json_object(decode_segment(header))), decode_segment(payload), signed,
-            decode_segment(signature),
-        )
+        return Compact(_read_header(header), decode_segment(payload), signed, decode_segment(signature))
     except UnicodeEncodeError:
         raise malformed("not ASCII (RFC 7515 §2)") from None
     except EncodingError as error:
@@ -72,7 +71,9 @@ def folded_media_type(value: str) -> str:
     return value.lower().removeprefix("application/")
 
 
-def _read_header(members: Mapping[str, Any]) -> Header:
+@lru_cache(maxsize=_HEADERS_KEPT)
+def _read_header(segment: bytes) -> Header:
+    members = read_json_object(decode_segment(segment))
     if not _FORBIDDEN.isdisjoint(members):
         raise malformed("the header holds crit, b64, jwk, jku, x5u or x5c")
     algorithm = members.get("alg")

@@ -143,8 +143,8 @@ def recheck(token: VerifiedToken, settings: IssuerSettings, presented: Presented
 
 def lookup(claims: Mapping[str, Any], path: ClaimPath) -> Any:
     """The value at a path of object members, None when it is absent or null on the way."""
-    value: Any = claims
-    for name in path:
+    value: Any = claims.get(path[0])
+    for name in path[1:]:
         if type(value) is not dict:
             return None
         value = value.get(name)
