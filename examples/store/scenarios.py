@@ -195,6 +195,9 @@ class Walk:
             differences=tuple(differences(scenario, answer.status, line, end)),
         )
 
+    def token(self, name: str) -> str:
+        return self._tokens[name]
+
     def send(self, scenario: Scenario) -> Answer:
         port = self._store.ports[scenario.to].inbound
         headers = dict(scenario.headers)

@@ -174,11 +174,10 @@ class Store:
             Application(name, ports.local, outbound=ports.outbound) for name, ports in self.ports.items()
         ]
 
-    def envoy_configuration(self, service: Service) -> str:
-        """The filled template of one service's Envoy."""
-        edge = service is GATEWAY
+    def envoy_values(self, service: Service) -> dict[str, object]:
+        """What fills the template of one service's Envoy."""
         ports = self.ports[service.name]
-        values = {
+        return {
             "NODE": service.name, "LISTEN": "127.0.0.1", "PORT": ports.inbound, "LOCAL_PORT": ports.local,
             "OUTBOUND_PORT": ports.outbound, "CA": self.mesh_ca_file,
             "EDGE_CERTIFICATE": self.directory / "edge.pem",
@@ -186,12 +185,12 @@ class Store:
             "AUTHZ_HOST": "127.0.0.1", "AUTHZ_PORT": self.authz_port, "AUTHZ_ID": AUTHZ_ID,
             "ENCODE_RAW_HEADERS": str(self._raw_headers).lower(),
         }
-        upstreams = [self._upstream(SERVICES[name]) for name in service.calls]
-        return envoys.render("gateway.yaml" if edge else "sidecar.yaml", values, upstreams)
 
     def _start_envoy(self, service: Service) -> Process:
         configuration = self.directory / f"envoy-{service.name}.yaml"
-        configuration.write_text(self.envoy_configuration(service))
+        template = "gateway.yaml" if service is GATEWAY else "sidecar.yaml"
+        upstreams = [self._upstream(SERVICES[name]) for name in service.calls]
+        configuration.write_text(envoys.render(template, self.envoy_values(service), upstreams))
         return self.processes.start(f"envoy-{service.name}", envoys.command(configuration))
 
     def _upstream(self, service: Service) -> dict[str, object]:
@@ -227,9 +226,9 @@ def running(*, raw_headers: bool = True) -> Iterator[Store]:
         yield store
 
 
-def copy_policy(target: Path, replacements: dict[str, str], *, source: Path = POLICY) -> None:
+def copy_policy(target: Path, replacements: dict[str, str], *, source: Path | None = None) -> None:
     """A working copy of the policy directory, the issuers' addresses replaced by where they really listen."""
-    shutil.copytree(source, target)
+    shutil.copytree(source or POLICY, target)
     for file in target.rglob("*.yaml"):
         text = file.read_text()
         for old, new in replacements.items():

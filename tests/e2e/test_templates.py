@@ -1,0 +1,85 @@
+"""The templates of envoy/: Envoy itself finds no fault with them, and none of their guards is missing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from examples.store import envoys
+from examples.store.ca import Authority
+
+_UPSTREAMS = [
+    {
+        "UPSTREAM": name, "UPSTREAM_HOST": f"{name}.shop.example", "UPSTREAM_ADDRESS": "127.0.0.1",
+        "UPSTREAM_PORT": 8443, "UPSTREAM_ID": f"spiffe://shop.example/ns/shop/sa/{name}", "PREFIX": f"/{name}/",
+    }
+    for name in ("orders", "payments")
+]
+_TEMPLATES = ("edge-single.yaml", "gateway.yaml", "sidecar.yaml")
+
+
+@pytest.mark.parametrize("template", _TEMPLATES)
+@pytest.mark.parametrize("raw_headers", ["true", "false"])
+def test_envoy_accepts_each_template(tmp_path: Path, template: str, raw_headers: str) -> None:
+    """`envoy --mode validate` is content, with two upstreams and in both header modes."""
+    configuration = tmp_path / template
+    configuration.write_text(_filled(tmp_path, template, raw_headers))
+
+    result = subprocess.run(
+        envoys.command(configuration, validate=True), capture_output=True, text=True, timeout=60, check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("template", _TEMPLATES)
+def test_no_way_in_goes_without_asking(tmp_path: Path, template: str) -> None:
+    """Every listener that others reach asks first, fails closed, and leaves the path as it was sent."""
+    configuration = yaml.safe_load(_filled(tmp_path, template, "true"))
+
+    for manager in _managers(configuration):
+        first = manager["http_filters"][0]
+        check = first["typed_config"]
+
+        assert first["name"] == "envoy.filters.http.ext_authz"
+        assert check["failure_mode_allow"] is False
+        assert check["grpc_service"]["timeout"] == "0.5s"
+        retries = check["grpc_service"]["retry_policy"]
+        assert retries["retry_on"] == "unavailable,reset,connect-failure,refused-stream"
+        assert retries["retry_back_off"]["base_interval"] == "0.025s"
+        assert manager["normalize_path"] is False
+
+
+def test_a_placeholder_without_a_value_is_an_error(tmp_path: Path) -> None:
+    """Nothing is ever started with a hole in its configuration."""
+    with pytest.raises(KeyError):
+        envoys.render("edge-single.yaml", {"LISTEN": "127.0.0.1"})
+
+
+def _filled(directory: Path, template: str, raw_headers: str) -> str:
+    mesh, web = Authority("mesh", trust_domain="shop.example"), Authority("web")
+    (directory / "ca.pem").write_bytes(mesh.certificate)
+    (directory / "edge.pem").write_bytes(web.server("www.shop.example").pem)
+    (directory / "svid.pem").write_bytes(mesh.svid("spiffe://shop.example/ns/shop/sa/orders").pem)
+    identity = directory / "identity.yaml"
+    svid = {"SVID": directory / "svid.pem", "SVID_DIRECTORY": directory}
+    identity.write_text(envoys.render("identity.yaml", svid))
+    return envoys.render(template, {
+        "NODE": "test", "HOST": "www.shop.example", "LISTEN": "127.0.0.1", "PORT": 8443, "OUTBOUND_PORT": 8081,
+        "LOCAL_PORT": 8080, "CA": directory / "ca.pem", "EDGE_CERTIFICATE": directory / "edge.pem",
+        "IDENTITY": identity, "AUTHZ_HOST": "127.0.0.1", "AUTHZ_PORT": 9000,
+        "AUTHZ_ID": "spiffe://shop.example/ns/authz/sa/authz", "ENCODE_RAW_HEADERS": raw_headers,
+    }, _UPSTREAMS)
+
+
+def _managers(configuration: dict[str, dict[str, list[dict[str, object]]]]) -> list[dict[str, object]]:
+    """The HTTP connection managers of all listeners but the loopback one for a service's own calls."""
+    return [
+        network_filter["typed_config"]
+        for listener in configuration["static_resources"]["listeners"] if listener.get("name") != "outbound"
+        for chain in listener["filter_chains"]
+        for network_filter in chain["filters"]
+    ]
