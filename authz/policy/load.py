@@ -1,0 +1,61 @@
+"""Files of a policy directory to the set in force: parse, compile, link (policy language §1).
+
+The one entry for the service and every tool. Owns the order of the steps; never raises for what people wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from authz.policy.compile import PolicyCompiler
+from authz.policy.compiled import CompiledGuardrail, CompiledRoute, PathTemplate
+from authz.policy.document import ParsedDirectory, RoutePolicyDocument
+from authz.policy.faults import Fault, Faults
+from authz.policy.guardrails import check_forbids, compile_guardrails
+from authz.policy.link import PolicySet, Source, link
+from authz.policy.parse import parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """`policy` is None when the load is refused: a platform fault, or at start a policy whose hosts can't be
+    read. `faults` are sorted by place and hold warnings too."""
+
+    policy: PolicySet | None
+    faults: tuple[Fault, ...]
+
+
+def load(files: Mapping[str, bytes], previous: PolicySet | None = None) -> Loaded:
+    """Load a directory: keys are paths relative to it, with `/`. `previous` is the set now in force."""
+    faults = Faults()
+    parsed = parse(files, faults)
+    guardrails = compile_guardrails(parsed, faults)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    policy = link(parsed, _Language(parsed, guardrails), Source(digests, guardrails), faults, previous)
+    return Loaded(policy=policy, faults=faults.sorted())
+
+
+class _Language:
+    """Compiles routes by the language's own rules (the `Compiler` that linking asks)."""
+
+    def __init__(self, platform: ParsedDirectory, guardrails: tuple[CompiledGuardrail, ...]) -> None:
+        self._platform = platform
+        self._guardrails = guardrails
+
+    def compile(
+        self, policy: RoutePolicyDocument, templates: Mapping[str, PathTemplate], host_variables: frozenset[str],
+        faults: Faults,
+    ) -> Mapping[str, CompiledRoute]:
+        compiler = PolicyCompiler(
+            policy, self._platform, host_variables=host_variables, guardrails=self._guardrails, faults=faults,
+        )
+        found: dict[str, CompiledRoute] = {}
+        for declaration in policy.routes:
+            template = templates.get(declaration.id)
+            route = None if template is None else compiler.route(declaration, template)
+            if route is not None and not check_forbids(policy, route, self._platform, faults):
+                found[route.id] = route
+        compiler.finish()
+        return found
