@@ -5,7 +5,7 @@ Owns the names and which value each has. What is absent is left out. Envoy files
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from authz.model.decision import Decision, Permit
@@ -26,23 +26,26 @@ _KEYS: Final = {name: field(tag(1), name.encode()) for name in NAMES}
 
 def metadata(decision: Decision, *, decision_id: str, revision: str, transport: Transport) -> bytes:
     """The serialised `google.protobuf.Struct`."""
-    entries = []
-    for name, value in _entries(decision, decision_id, revision, transport):
-        if value:
-            text = field(_STRING, value.encode())
-            entries.append(field(_ENTRY, _KEYS[name] + field(_VALUE, text)))
-    return b"".join(entries)
-
-
-def _entries(
-    decision: Decision, decision_id: str, revision: str, transport: Transport
-) -> Iterator[tuple[str, str]]:
     user, workload = decision.user, decision.workload
-    yield "decision_id", decision_id
-    yield "route", decision.route
-    yield "policy", decision.policy
-    yield "policy_revision", revision
-    yield "reason", ALLOWED if isinstance(decision, Permit) else decision.reason.code
-    yield "subject_hash", "" if user is None else user.subject_hash
-    yield "workload", "" if workload is None else str(workload.id)
-    yield "transport", transport.value
+    reason = ALLOWED if isinstance(decision, Permit) else decision.reason.code
+    return b"".join((
+        _entry("decision_id", decision_id),
+        _known_entry("route", decision.route),
+        _known_entry("policy", decision.policy),
+        _known_entry("policy_revision", revision),
+        _known_entry("reason", reason),
+        _entry("subject_hash", "" if user is None else user.subject_hash),
+        _known_entry("workload", "" if workload is None else str(workload.id)),
+        _known_entry("transport", transport.value),
+    ))
+
+
+def _entry(name: str, value: str) -> bytes:
+    if not value:
+        return b""
+    text = field(_STRING, value.encode())
+    return field(_ENTRY, _KEYS[name] + field(_VALUE, text))
+
+
+_known_entry: Final = lru_cache(maxsize=1024)(_entry)
+"""For values that come from policies and the mesh: there are few, and the bytes are always the same."""

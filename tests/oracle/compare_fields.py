@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from typing import Any, TypeAlias
 
 from authz.wire.pb import check_pb2 as ours
 
-Pair = tuple[Descriptor, Descriptor]
+# Descriptors: the runtime's stubs have two unrelated classes for each kind.
+Message: TypeAlias = Any
+Field: TypeAlias = Any
+Enumeration: TypeAlias = Any
+Pair: TypeAlias = tuple[Message, Message]
 
 
 def main() -> int:
     """Print the differences."""
     try:
-        from envoy.service.auth.v3 import external_auth_pb2 as published
+        from envoy.service.auth.v3 import external_auth_pb2 as published  # type: ignore[import-not-found]
     except ImportError:
         return 2
     differences = list(compare((
@@ -54,7 +57,7 @@ def compare(roots: tuple[Pair, ...]) -> Iterator[str]:
         yield f"only {compared} fields were compared: the walk is broken"
 
 
-def _differences(mine: FieldDescriptor, theirs: FieldDescriptor) -> Iterator[str]:
+def _differences(mine: Field, theirs: Field) -> Iterator[str]:
     for what in ("name", "type", "is_repeated", "has_presence"):
         if getattr(mine, what) != getattr(theirs, what):
             yield f"{mine.full_name}: {what} is {getattr(mine, what)}, published {getattr(theirs, what)}"
@@ -68,13 +71,13 @@ def _differences(mine: FieldDescriptor, theirs: FieldDescriptor) -> Iterator[str
         yield f"{mine.full_name}: is {known}, published {theirs.message_type.full_name}"
 
 
-def _enum_differences(mine: EnumDescriptor, theirs: EnumDescriptor) -> Iterator[str]:
+def _enum_differences(mine: Enumeration, theirs: Enumeration) -> Iterator[str]:
     for number in set(mine.values_by_number) - set(theirs.values_by_number):
         yield f"{mine.full_name}: no published value has number {number}"
 
 
-def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
+def _is_map(field: Field) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 if __name__ == "__main__":
