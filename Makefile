@@ -10,9 +10,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 SOURCES := authz bench docs examples protos tests
-# Two halves: what shares no machine-wide thing runs on every core; real Envoys run after it, a file per core.
-FAST := tests/unit tests/property tests/architecture
-HEAVY := tests/integration tests/e2e
+# What starts no process.
+FAST := tests/unit tests/property tests/oracle tests/architecture
 CHECKS := check-format check-lint check-types check-layers check-generated check-docs check-policies check-house
 
 export VENV
@@ -35,7 +34,7 @@ demo-up: $(READY) ## start the worked example and leave it running, with curl li
 
 .PHONY: test test-fast test-e2e test-real
 test: $(READY) ## run every test that needs no service installed: unit, property, integration, end to end
-	@$(PYTEST) -n auto --dist loadfile $(FAST) $(HEAVY)
+	@$(PYTEST) -n auto --dist loadfile
 
 test-fast: $(READY) ## run the tests that start no process: unit, property, architecture
 	@$(PYTEST) -q -n auto $(FAST)
