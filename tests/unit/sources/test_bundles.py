@@ -1,0 +1,75 @@
+"""Trust bundles in files: per domain, last good kept, never another domain's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from authz.model.issuer import BundleFile, PeerVerification, TrustSettings
+from authz.sources.bundles import BundleStore
+from authz.sources.state import Freshness
+from tests.fakes.clock import FakeClock
+from tests.mint.jwk_documents import bundle
+
+
+def _trust(**files: str) -> TrustSettings:
+    bundles = {name.replace("_", "."): BundleFile(path) for name, path in files.items()}
+    return TrustSettings(bundles=bundles, verified_by=PeerVerification.CERTIFICATE)
+
+
+def test_a_bundle_is_read_and_read_again_when_it_changed(tmp_path: Path) -> None:
+    """The reload loop polls."""
+    (tmp_path / "shop.json").write_bytes(bundle())
+    store = BundleStore(tmp_path)
+
+    assert store.reconfigure(_trust(shop_example="shop.json")) == ()
+    before = store.bundle("shop.example")
+    assert before is not None
+    assert before.trust_domain == "shop.example"
+    store.poll()
+    assert store.bundle("shop.example") is before
+    (tmp_path / "shop.json").write_bytes(bundle())
+    store.poll()
+    after = store.bundle("shop.example")
+    assert after is not None
+    assert after.revision != before.revision
+
+
+def test_an_unknown_domain_has_no_bundle(tmp_path: Path) -> None:
+    """Nor has any domain without settings."""
+    store = BundleStore(tmp_path)
+    store.reconfigure(None)
+
+    assert store.bundle("shop.example") is None
+
+
+@pytest.mark.parametrize("path", ["missing.json", "../x.json", "bad.json"])
+def test_a_bundle_that_is_none_is_a_fault(tmp_path: Path, path: str) -> None:
+    """The load is refused with the domain's and the file's name."""
+    (tmp_path / "bad.json").write_text("{")
+
+    faults = BundleStore(tmp_path).reconfigure(_trust(shop_example=path))
+
+    assert len(faults) == 1
+    assert faults[0].place.file == path
+    assert "shop.example" in faults[0].message
+
+
+def test_the_last_good_bundle_serves_for_a_bounded_time(tmp_path: Path) -> None:
+    """A file that becomes faulty takes nothing away at once, and doesn't keep an old authority for ever."""
+    clock = FakeClock()
+    (tmp_path / "shop.json").write_bytes(bundle())
+    store = BundleStore(tmp_path, clock=clock, max_stale=100.0)
+    store.reconfigure(_trust(shop_example="shop.json"))
+    clock.advance(1000)
+    store.poll()
+    (tmp_path / "shop.json").write_text("{")
+    store.poll()
+
+    assert store.bundle("shop.example") is not None
+    assert store.states()[0].freshness is Freshness.STALE
+    clock.advance(101)
+    store.poll()
+    assert store.bundle("shop.example") is None
+    assert store.states()[0].freshness is Freshness.EXPIRED
