@@ -32,10 +32,11 @@ class DecisionPoint:
 
     def __init__(
         self, policies: Policies, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, limits: Limits,
-        *, certificates: CertificateCache | None = None,
+        *, certificates: CertificateCache | None = None, authenticator: Authenticator | None = None,
     ) -> None:
+        """`authenticator` stands in for the one made of the other arguments (`authz explain` asserts principals)."""
         self._policies = policies
-        self._authenticator = Authenticator(
+        self._authenticator = authenticator or Authenticator(
             keys, bundles, tokens, CertificateCache() if certificates is None else certificates, limits,
         )
 
