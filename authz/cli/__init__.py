@@ -27,7 +27,9 @@ _DEBUG: Final = "AUTHZ_DEBUG"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; usage errors leave by `SystemExit(2)`, as argparse does."""
-    parsed = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    parsed = parser(chosen).parse_args(words)
     try:
         code: int = parsed.run(parsed)
         sys.stdout.flush()
@@ -46,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _bug(error)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line's grammar."""
+def parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line's grammar; with `chosen` only that command's arguments (the rest costs time)."""
     root = argparse.ArgumentParser(
         prog="authz",
         description="External authorization for Envoy: verifies who is calling, decides by route policies, says why.",
@@ -55,7 +57,10 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"authz {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
-        command.add_to(commands)
+        own = commands.add_parser(command.NAME, help=command.HELP, description=command.DESCRIPTION)
+        own.set_defaults(run=command.run)
+        if chosen is None or chosen == command.NAME:
+            command.add_arguments(own)
     return root
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from authz.cli.exit_codes import ENVIRONMENT, NO, YES
 from authz.cli.failure import CommandFailed
@@ -13,12 +13,15 @@ _TIMEOUT: Final = 3.0
 """Seconds."""
 
 
-def add_to(commands: Any) -> None:
-    parser = commands.add_parser("health", help="ask a running service whether it serves")
+NAME: Final = "health"
+HELP: Final = "ask a running service whether it serves"
+DESCRIPTION: Final = "Asks the gRPC health check of a running service. Exit code 0 serving, 1 not, 5 unreachable."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", default=_DEFAULT_ADDRESS, metavar="ADDR",
                         help=f"HOST:PORT or unix:PATH, plaintext; default {_DEFAULT_ADDRESS}")
     parser.add_argument("--service", default="", metavar="NAME", help="a gRPC service name; default: the whole server")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

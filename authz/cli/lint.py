@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, YES
 
 
-def add_to(commands: Any) -> None:
-    parser = commands.add_parser("lint", help="report every fault of a policy directory")
+NAME: Final = "lint"
+HELP: Final = "report every fault of a policy directory"
+DESCRIPTION: Final = "Reports every fault of a policy directory. Exit code 0, 3 with errors, 5 when unreadable."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
     parser.add_argument("--strict", action="store_true", help="warnings end with exit code 1")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from authz.cli import fault_report
-    from authz.cli.policy_directory import lint
+    from authz.cli.policy_directory import read
 
-    files, faults = lint(arguments.directory)
+    directory = read(arguments.directory)
+    files, faults = directory.files, directory.faults
     errors = fault_report.count_errors(faults)
     if arguments.output == "json":
         import json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from authz import __version__
 from authz.cli.exit_codes import YES
@@ -11,9 +11,13 @@ from authz.cli.exit_codes import YES
 _LIBRARIES: Final = ("grpcio", "protobuf", "joserfc", "cryptography", "httpx")
 
 
-def add_to(commands: Any) -> None:
-    parser = commands.add_parser("version", help="print the versions of authz and of the libraries that matter")
-    parser.set_defaults(run=run)
+NAME: Final = "version"
+HELP: Final = "print the versions of authz and of the libraries that matter"
+DESCRIPTION: Final = "Prints the versions of authz, the interpreter and the libraries that matter."
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """None."""
 
 
 def run(_arguments: argparse.Namespace) -> int:

@@ -1,0 +1,153 @@
+"""The composition root: the one place that picks concrete classes and says in which order they start and end.
+
+From `Settings` to a running service. What can't start raises `PolicyRefused` (a policy nobody can serve),
+`ListenError` (an address, a key) or OSError (the audit file); whatever had begun by then is ended again.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from typing import Final
+
+from authz import __version__
+from authz.config.settings import Settings, TlsSettings
+from authz.engine.check import DecisionPoint
+from authz.engine.token_cache import TokenCache
+from authz.model.request import Limits
+from authz.observe.audit import AuditLog
+from authz.observe.metrics import Metrics
+from authz.observe.sinks import open_sink
+from authz.server import lifecycle, states
+from authz.server.admin import AdminPages, AdminServer
+from authz.server.front import Listening, choose
+from authz.server.grpcio_front import GrpcioFront, GrpcioOptions, MutualTls
+from authz.server.lifecycle import DrainTimes, Event, Events
+from authz.server.readiness import Readiness
+from authz.server.service import CheckService, Deadlines, Recorder
+from authz.server.tls import TlsFiles
+from authz.sources.bundles import BundleStore
+from authz.sources.fetch import Fetcher, FetchRules
+from authz.sources.jwks import KeyStore
+from authz.sources.reload import PolicyDirectory
+from authz.sources.schedule import RefreshRules
+
+_LOG: Final = logging.getLogger("authz.app")
+
+
+def serve(settings: Settings, events: Events) -> bool:
+    """Run until a stop is asked for; whether every check in flight was finished."""
+    with ExitStack() as closing:
+        audit = _audit(settings, closing)
+        metrics = Metrics()
+        closing.callback(metrics.close)
+        sources = _sources(settings)
+        closing.callback(sources.keys.close)
+        closing.callback(sources.policies.close)
+
+        limits = _limits(settings)
+        tokens = _token_cache(settings)
+        point = DecisionPoint(sources.policies, sources.keys, sources.trust_bundles, tokens, limits)
+        recorders: tuple[Recorder, ...] = (metrics,) if audit is None else (audit, metrics)
+        deadlines = Deadlines(maximum=settings.deadlines.default, margin=settings.deadlines.margin)
+        service = CheckService(
+            point, recorders, limits=limits, deadlines=deadlines, on_fatal=lambda: events.put(Event.STOP),
+        )
+        front = GrpcioFront(service, _front_options(settings))
+        states.show(metrics, sources, tokens=tokens, audit=audit, admissions=(front.admission,))
+        readiness = Readiness(sources)
+
+        sources.policies.load_first()
+        sources.policies.start()
+        _start_admin(settings, AdminPages(readiness, metrics.exposition), closing)
+        listening = front.start()
+        _announce(settings, sources, listening)
+
+        lifecycle.run(
+            events, reload=lambda: _reload(sources, audit),
+            tick=lambda: front.serving(readiness.report().ready),
+        )
+        times = DrainTimes(notice=settings.health_wait, grace=settings.drain_grace)
+        return lifecycle.drain(events, [front], times, begin=readiness.drain)
+
+
+def _sources(settings: Settings) -> states.RunningStates:
+    directory, keys = settings.policy_dir, settings.keys
+    fetcher = Fetcher(FetchRules(
+        timeout=keys.timeout, max_bytes=keys.size, allow_private=keys.allow_private, ca_file=keys.ca_file,
+    ))
+    rules = RefreshRules(refresh=keys.refresh, cooldown=keys.cooldown, max_stale=keys.max_stale)
+    key_store = KeyStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
+    bundles = BundleStore(directory, report=states.report, max_stale=keys.max_stale)
+    policies = PolicyDirectory(
+        directory, keys=key_store, bundles=bundles, report=states.report, interval=settings.reload_interval,
+    )
+    return states.RunningStates(policies=policies, keys=key_store, trust_bundles=bundles)
+
+
+def _audit(settings: Settings, closing: ExitStack) -> AuditLog | None:
+    if not settings.audit.enabled:
+        _LOG.warning("decisions are not recorded: audit.enabled is false", extra={"event": "audit_off"})
+        return None
+    audit = AuditLog(
+        open_sink(settings.audit.file), capacity=settings.audit.queue,
+        deny_when_full=settings.audit.on_full == "deny",
+    )
+    audit.start()
+    closing.callback(audit.close)
+    return audit
+
+
+def _limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(
+        target=limits.target, headers=limits.headers, header_count=limits.header_count, message=limits.message,
+    )
+
+
+def _token_cache(settings: Settings) -> TokenCache:
+    """Size 0 means none: an age of 0 makes every entry too old at once."""
+    cache = settings.token_cache
+    return TokenCache(cache.size, cache.cap) if cache.size else TokenCache(1, 0.0)
+
+
+def _front_options(settings: Settings) -> GrpcioOptions:
+    return GrpcioOptions(
+        addresses=tuple(str(address) for address in settings.listen), threads=settings.limits.concurrency,
+        waiting=settings.limits.queue, message_limit=settings.limits.message, tls=_tls(settings.tls),
+    )
+
+
+def _tls(tls: TlsSettings) -> MutualTls | None:
+    if tls.cert is None or tls.key is None or tls.client_ca is None:
+        return None
+    files = TlsFiles(certificate=str(tls.cert), key=str(tls.key), client_ca=str(tls.client_ca))
+    return MutualTls(files=files, allowed=tls.may_connect)
+
+
+def _start_admin(settings: Settings, pages: AdminPages, closing: ExitStack) -> None:
+    if settings.admin_listen is None:
+        return
+    admin = AdminServer(str(settings.admin_listen), pages)
+    port = admin.start()
+    closing.callback(admin.close)
+    _LOG.info("admin listens", extra={"event": "admin", "address": str(settings.admin_listen), "port": port})
+
+
+def _announce(settings: Settings, sources: states.RunningStates, listening: tuple[Listening, ...]) -> None:
+    for each in listening:
+        front, why = choose(settings.front, each.address)
+        _LOG.info("listens", extra={
+            "event": "listening", "address": each.address, "port": each.port, "tls": each.tls, "front": front,
+            "why": why,
+        })
+    _LOG.info("started", extra={
+        "event": "started", "version": __version__, "revision": sources.policy().revision,
+        "policy_dir": str(settings.policy_dir), "concurrency": settings.limits.concurrency,
+    })
+
+
+def _reload(sources: states.RunningStates, audit: AuditLog | None) -> None:
+    sources.policies.reload_now()
+    if audit is not None:
+        audit.reopen()

@@ -1,0 +1,64 @@
+"""A decision point for `authz explain`: the service's own, except that principals may be asserted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from authz.authn.svid import TrustBundle
+from authz.engine.authenticate import Authenticator, Trusted
+from authz.engine.check import DecisionPoint
+from authz.engine.ports import IssuerKeys
+from authz.engine.token_cache import CertificateCache, TokenCache
+from authz.model.issuer import PeerVerification
+from authz.model.principal import Principals, Refusal, User, UserOutcome
+from authz.model.reason import Reason
+from authz.model.request import AuthzRequest, Limits
+from authz.policy.compiled import Usage
+from authz.policy.link import PolicySet
+
+
+def decision_point(policy: PolicySet, keys: IssuerKeys, user: User | None) -> DecisionPoint:
+    """Decides by `policy`. `user` is taken as verified (None: whatever token the request holds is)."""
+    tokens, limits = TokenCache(1), Limits()
+    authenticator = _Asserting(keys, _NoBundles(), tokens, CertificateCache(1), limits, user)
+    return DecisionPoint(_Fixed(policy), keys, _NoBundles(), tokens, limits, authenticator=authenticator)
+
+
+class _Asserting(Authenticator):
+    """Believes the workload that it is told, as if Envoy had verified it, and the user if there is one."""
+
+    def __init__(
+        self, keys: IssuerKeys, bundles: _NoBundles, tokens: TokenCache, certificates: CertificateCache,
+        limits: Limits, user: User | None,
+    ) -> None:
+        super().__init__(keys, bundles, tokens, certificates, limits)
+        self._asserted = user
+
+    def principals(self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float) -> Principals:
+        if trusted.trust is not None:
+            trusted = replace(trusted, trust=replace(trusted.trust, verified_by=PeerVerification.ENVOY))
+        found = super().principals(request, usage, trusted, now=now)
+        if self._asserted is None or not usage.issuers:
+            return found
+        return replace(found, user=_outcome(self._asserted, usage))
+
+
+def _outcome(user: User, usage: Usage) -> UserOutcome:
+    if user.issuer in usage.issuers:
+        return user
+    return Refusal(reason=Reason.ISSUER_NOT_PERMITTED, detail="neither the route nor a guardrail names this issuer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    policy: PolicySet
+
+    def current(self) -> PolicySet:
+        return self.policy
+
+
+class _NoBundles:
+    """Nothing is checked against bundles here."""
+
+    def bundle(self, trust_domain: str) -> TrustBundle | None:  # noqa: ARG002 - the port's signature
+        return None

@@ -1,0 +1,90 @@
+"""`authz serve`: runs the service until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from authz.cli.exit_codes import ENVIRONMENT, NO, POLICY_INVALID, YES
+from authz.cli.failure import CommandFailed
+
+if TYPE_CHECKING:
+    from authz.config.load import LoadedSettings
+    from authz.policy.faults import Fault
+
+NAME: Final = "serve"
+HELP: Final = "run the service"
+DESCRIPTION: Final = (
+    "Runs the service. SIGTERM and SIGINT drain and exit; a second one exits at once. SIGHUP reloads the policy "
+    "directory and opens the audit file again. Settings come from flags, AUTHZ_… variables, the file and defaults, "
+    "in this order; `authz config show` prints each with its origin."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--config` and a flag for every setting."""
+    from authz.config.flags import add_flags
+
+    parser.add_argument("--config", metavar="FILE", type=Path, help="settings file; default: AUTHZ_CONFIG, authz.yaml")
+    parser.add_argument(
+        "--policy", dest="setting:policy_dir", default=argparse.SUPPRESS, metavar="DIR", help="the policy directory",
+    )
+    add_flags(parser)
+
+
+def load(arguments: argparse.Namespace) -> LoadedSettings:
+    """The settings in force; raises `SettingsError`."""
+    from authz.config.flags import given_flags
+    from authz.config.load import load_settings
+
+    environ = {name: value for name, value in os.environ.items() if name != "AUTHZ_DEBUG"}
+    return load_settings(file=arguments.config, environ=environ, flags=given_flags(arguments))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from authz import app
+    from authz.observe import logs
+    from authz.server.front import ListenError
+    from authz.server.lifecycle import Events
+    from authz.sources.reload import PolicyRefused
+
+    settings = load(arguments).settings
+    logs.configure(level=settings.log.level, form=settings.log.format)
+    events = Events()
+    events.install()
+    try:
+        clean = app.serve(settings, events)
+    except PolicyRefused as refused:
+        lines = list(_fault_lines(settings.policy_dir, refused.faults))
+        raise CommandFailed(_code_of(refused.faults), *lines, "the policy can't be served") from refused
+    except ListenError as error:
+        raise CommandFailed(ENVIRONMENT, str(error)) from error
+    except OSError as error:
+        raise CommandFailed(ENVIRONMENT, f"{error.filename or 'system'}: {error.strerror}") from error
+    if clean:
+        return YES
+    # A check that is stuck holds its thread, and the interpreter would wait for it for ever.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(NO)
+
+
+def _fault_lines(directory: Path, faults: tuple[Fault, ...]) -> Iterator[str]:
+    from authz.cli.fault_report import as_text
+    from authz.sources.directory import DirectoryError, read_policy_directory
+
+    try:
+        files = read_policy_directory(directory)
+    except DirectoryError:
+        files = {}
+    yield from as_text(faults, files)
+
+
+def _code_of(faults: tuple[Fault, ...]) -> int:
+    from authz.cli.policy_directory import is_unreadable
+
+    return ENVIRONMENT if is_unreadable(faults) else POLICY_INVALID

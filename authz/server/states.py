@@ -1,0 +1,114 @@
+"""What the running service says about itself: states for readiness, events for the log, readings for metrics.
+
+Reads the sources, the caches and the audit trail; changes nothing. Labels and texts come from the policy directory,
+never from requests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from authz.engine.token_cache import TokenCache
+from authz.observe import names
+from authz.observe.audit import AuditLog
+from authz.observe.metrics import Metrics, Reading
+from authz.server.admission import Admission
+from authz.server.readiness import PolicyReport
+from authz.sources.bundles import BundleStore
+from authz.sources.jwks import KeyStore
+from authz.sources.reload import PolicyDirectory
+from authz.sources.state import SourceEvent, SourceState
+
+_LOG: Final = logging.getLogger("authz.sources")
+
+
+def report(event: SourceEvent) -> None:
+    """One log line for each change of a source, with every fault and warning that came with it."""
+    fields: dict[str, object] = {
+        "event": f"{event.kind}_{'failed' if event.error else 'updated'}", "name_of": event.name,
+        "revision": event.revision,
+    }
+    if event.warnings:
+        fields["warnings"] = list(event.warnings)
+    if event.error:
+        _LOG.error(f"{event.kind}: a change was refused, or only a part of it taken", extra={
+            **fields, "faults": event.error.splitlines(),
+        })
+    elif event.warnings:
+        _LOG.warning(f"{event.kind}: updated, with warnings", extra=fields)
+    else:
+        _LOG.info(f"{event.kind}: updated", extra=fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningStates:
+    """A `readiness.States` of the real sources."""
+
+    policies: PolicyDirectory
+    keys: KeyStore
+    trust_bundles: BundleStore
+
+    def policy(self) -> PolicyReport:
+        state = self.policies.state()
+        return PolicyReport(
+            revision=state.revision, policies=state.policies, refused=state.faults if state.refused else (),
+        )
+
+    def issuers(self) -> tuple[SourceState, ...]:
+        return self.keys.states()
+
+    def bundles(self) -> tuple[SourceState, ...]:
+        return self.trust_bundles.states()
+
+    def tried(self) -> bool:
+        return self.keys.tried_once()
+
+
+def show(
+    metrics: Metrics, states: RunningStates, *, tokens: TokenCache, audit: AuditLog | None,
+    admissions: Sequence[Admission],
+) -> None:
+    """Let `metrics` read everything that isn't counted per decision."""
+    readers: dict[names.Instrument, Callable[[], Iterable[Reading]]] = {
+        names.IN_FLIGHT: lambda: [Reading(sum(bound.count for bound in admissions))],
+        names.TOKEN_CACHE: lambda: _cache(tokens),
+        names.TOKEN_CACHE_SIZE: lambda: [Reading(tokens.counters.entries)],
+        names.KEYS_AGE: lambda: _ages(states.issuers()),
+        names.KEYS_COUNT: lambda: [Reading(each.size, (each.name,)) for each in states.issuers()],
+        names.KEYS_FAILURES: lambda: [Reading(each.failures, (each.name,)) for each in states.issuers()],
+        names.BUNDLE_AGE: lambda: _ages(states.bundles()),
+        names.POLICY_INFO: lambda: [Reading(1, (states.policy().revision,))],
+        names.POLICY_LOADS: lambda: _loads(states.policies),
+        names.POLICY_REFUSED: lambda: [Reading(int(states.policies.state().refused))],
+        names.POLICY_FAULTS: lambda: [Reading(len(states.policies.state().faults))],
+        names.POLICY_STATUS: lambda: [
+            Reading(1, (each.name, each.status.value)) for each in states.policy().policies
+        ],
+    }
+    if audit is not None:
+        readers[names.AUDIT_DROPPED] = lambda: _dropped(audit)
+        readers[names.AUDIT_WAITING] = lambda: [Reading(audit.counts().waiting)]
+    for instrument, read in readers.items():
+        metrics.observe(instrument, read)
+
+
+def _ages(states: Iterable[SourceState]) -> list[Reading]:
+    return [Reading(state.age, (state.name,)) for state in states if state.age is not None]
+
+
+def _cache(tokens: TokenCache) -> list[Reading]:
+    counters = tokens.counters
+    return [Reading(counters.hits, ("hit",)), Reading(counters.misses, ("miss",))]
+
+
+def _loads(policies: PolicyDirectory) -> list[Reading]:
+    state = policies.state()
+    return [Reading(state.loads, ("loaded",)), Reading(state.refusals, ("refused",))]
+
+
+def _dropped(audit: AuditLog) -> list[Reading]:
+    counts = audit.counts()
+    return [Reading(counts.overflow, ("overflow",)), Reading(counts.failed, ("failed",))]
