@@ -75,7 +75,8 @@ def test_every_fault_is_named_at_once_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "keys: {refresh: 1m}\nkeys: {refresh: 2m}\n", "listen: &a x\n", "a: !!python/name:os.system\n", "- 1\n", "{", "a: [",
+    "keys: {refresh: 1m}\nkeys: {refresh: 2m}\n", "listen: &a x\n",
+    "a: !!python/name:os.system\n", "- 1\n", "{", "a: [",
     "reload_interval: 1s\n---\nreload_interval: 2s\n", "keys.refresh: 1m\n", "1: 2\n", "listen: []\n", "listen:\n",
     "policy_dir: {a: b}\n", "unsafe_plaintext: 1\n", "limits: {queue: true}\n", "limits: {queue: -1}\n",
     "limits: {queue: 1.5}\n", "listen: [127.0.0.1:1, 127.0.0.1:1]\n", "listen: [127.0.0.1:70000]\n",
@@ -114,7 +115,9 @@ def test_every_setting_has_a_flag() -> None:
     parser = argparse.ArgumentParser()
     add_flags(parser)
 
-    namespace = parser.parse_args(["--listen", "127.0.0.1:1,[::1]:2", "--listen", "unix:/run/a", "--keys-refresh", "1m"])
+    namespace = parser.parse_args(
+        ["--listen", "127.0.0.1:1,[::1]:2", "--listen", "unix:/run/a", "--keys-refresh", "1m"],
+    )
     loaded = load_settings(flags=given_flags(namespace))
 
     assert [str(address) for address in loaded.settings.listen] == ["127.0.0.1:1", "[::1]:2", "unix:/run/a"]

@@ -28,7 +28,8 @@ def stream() -> Iterator[io.StringIO]:
 def test_an_event_is_one_json_object_with_its_fields(stream: io.StringIO) -> None:
     """What is given as `extra` becomes members."""
     configure(level="info", form="json", stream=stream)
-    logging.getLogger("authz.test").info("policy loaded", extra={"event": "policy_loaded", "revision": "r1", "count": 2})
+    fields = {"event": "policy_loaded", "revision": "r1", "count": 2}
+    logging.getLogger("authz.test").info("policy loaded", extra=fields)
 
     line = json.loads(stream.getvalue())
     assert line.pop("time").endswith("Z")

@@ -262,7 +262,9 @@ def test_with_a_file_an_unknown_kid_is_unknown_at_once(tmp_path: Path) -> None:
     assert answer.reason is Reason.TOKEN_KEY_UNKNOWN
 
 
-@pytest.mark.parametrize("path", ["missing.json", "../outside.json", "/etc/hostname", "a/../../x", "", "no-set.json", "."])
+@pytest.mark.parametrize("path", [
+    "missing.json", "../outside.json", "/etc/hostname", "a/../../x", "", "no-set.json", ".",
+])
 def test_a_key_file_that_is_none_is_a_fault(tmp_path: Path, path: str) -> None:
     """Absent, outside the policy directory, a directory, or no key set: the load is refused, naming the file."""
     (tmp_path / "no-set.json").write_bytes(b"[]")
