@@ -12,7 +12,7 @@ from tests.architecture import tree
 PAGE: Final = "docs/advisories.md"
 COUNT: Final = 96
 _ROW: Final = re.compile(r"^\| (\d+(?:[, –-]+\d+)*) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-_NODE: Final = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+_NODE: Final = re.compile(r"`(tests/[\w/]+\.(?:py|json))(?:::(\w+))?`")
 
 
 def _rows() -> list[tuple[set[int], str]]:

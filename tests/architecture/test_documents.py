@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -67,7 +69,7 @@ def test_each_target_that_a_page_names_exists() -> None:
 @cache
 def _help(*command: str) -> str | None:
     done = subprocess.run(
-        [str(Path(tree.ROOT, ".venv/bin/authz")), *command, "--help"],
+        [str(Path(sys.executable).with_name("authz")), *command, "--help"],
         capture_output=True,
         text=True,
         check=False,
@@ -97,6 +99,23 @@ def test_each_command_that_a_page_shows_exists_with_its_flags() -> None:
             wrong.append(f"{page}: authz {command} {unknown}")
 
     assert wrong == []
+
+
+@pytest.mark.parametrize("block", [block for block in tree.blocks("README.md") if block.language == "console"])
+def test_what_the_readme_shows_is_what_is_printed(block: tree.Block) -> None:
+    """Each command of a console block prints the lines below it; `…` stands for lines left out."""
+    for piece in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, expected = piece.replace("\\\n", " ").partition("\n")
+        printed = subprocess.run(
+            [str(Path(sys.executable).with_name("authz")), *shlex.split(command)[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tree.ROOT,
+        ).stdout
+
+        parts = [re.escape(part) for part in expected.split("…\n")]
+        assert re.fullmatch("(?:.*\n)*".join(parts), printed), printed
 
 
 def test_the_pages_show_commands() -> None:

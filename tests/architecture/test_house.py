@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -57,10 +58,7 @@ def _hosts_of_the_system() -> set[str]:
     lists = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(file.read_text(encoding="utf-8") for file in lists if file.is_file())
     listing = subprocess.run(
-        [str(tree.ROOT / ".venv/bin/python"), "-m", "pip", "config", "list"],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
     found = re.findall(r"https?://([^/\s:'\"]+)", text + listing.stdout)
     return {host for host in found if "." in host}
