@@ -239,6 +239,8 @@ def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> Iterat
         yield f"{origins[given[0]]}: {given[0]}: it needs tls.may_connect (the Envoys that may ask)"
     if tls.may_connect and not given:
         yield f"{origins['tls.may_connect']}: tls.may_connect: it needs tls.cert, tls.key and tls.client_ca"
+    if settings.admin_listen is not None and settings.admin_listen.is_unix:
+        yield f"{origins['admin_listen']}: admin_listen: probes and scrapers need HOST:PORT"
     yield from _exposed(settings, origins)
 
 

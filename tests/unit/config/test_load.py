@@ -137,6 +137,7 @@ def test_every_default_is_a_value_that_could_be_written() -> None:
     ("tls: {cert: a.pem}\n", "it needs tls.key and tls.client_ca as well"),
     ("tls: {cert: a, key: b, client_ca: c}\n", "it needs tls.may_connect"),
     ("tls: {may_connect: ['spiffe://shop.example/envoy']}\n", "it needs tls.cert"),
+    ("admin_listen: unix:/run/admin\n", "need HOST:PORT"),
     ("listen: 0.0.0.0:9000\n", "can be reached from outside"),
     ("listen: '[::]:9000'\n", "can be reached from outside"),
 ])
