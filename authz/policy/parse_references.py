@@ -125,7 +125,7 @@ def _reference(text: str) -> Reference:
 
 
 def _hint(text: str) -> str:
-    match = closest(text, _KNOWN) or _by_first_word(text)
+    match = _by_first_word(text) or closest(text, _KNOWN)
     return f"; did you mean `{{{match}}}`?" if match else f"; there are {', '.join(_KNOWN)}"
 
 

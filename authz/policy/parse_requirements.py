@@ -62,10 +62,12 @@ def read_requirement(reading: Reading, node: Node, what: str, *, negated: bool =
         reading.wrong_type(node, what, "a name or a mapping with one key")
         return NobodyRequirement(place, "")
     found = reading.exactly_one(node, what, _SHAPES, later=_LATER, code=FaultCode.REQUIREMENT_SHAPE)
-    if found is None:
-        return NobodyRequirement(place, "")
-    shape, _, value = found
-    return shape(reading, node, value, negated)
+    if found is not None:
+        shape, _, value = found
+        return shape(reading, node, value, negated)
+    for key in node.entries.keys() & _SHAPES.keys():
+        _SHAPES[key](reading, node, node.entries[key], negated)  # for the faults inside
+    return NobodyRequirement(place, "")
 
 
 def read_requirements(reading: Reading, node: Node, what: str) -> MappingType[str, Requirement]:

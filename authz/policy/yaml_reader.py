@@ -116,14 +116,14 @@ class _Stop(Exception):
         self.advice = advice
 
 
-def read_file(file: str, data: bytes) -> ReadFile:
-    """Every document of one file; never raises, whatever the bytes."""
+def read_file(file: str, data: bytes, *, python: bool = False) -> ReadFile:
+    """Every document of one file; never raises, whatever the bytes. `python`: without libyaml, also where it is."""
     if len(data) > MAX_FILE_BYTES:
         stop = _Stop(0, 1, 1, FaultCode.YAML_LIMIT, f"the file is larger than {MAX_FILE_BYTES} bytes")
         return _ended(file, [], None, stop, data.decode("utf-8", "replace"))
     text, cut = _characters(data)
     reader = _Reader(file, text if cut is None else text[:cut.index])
-    stop = reader.run()
+    stop = reader.run(PythonParser if python or not yaml.__with_libyaml__ else yaml.cyaml.CParser)
     if cut is not None and (stop is None or stop.index >= cut.index):
         return _ended(file, reader.documents, reader.cut_off(), cut, text[reader.begin:])
     if stop is not None:
@@ -207,10 +207,10 @@ class _Reader:
             yaml.DocumentEndEvent: self._document_end,
         }
 
-    def run(self) -> _Stop | None:
+    def run(self, events: Callable[[str], Any]) -> _Stop | None:
         """Read all; returns what ended the reading early."""
         try:
-            parser = _event_parser(self._text)
+            parser = events(self._text)
             event = parser.get_event()
             while event is not None:
                 handle = self._handlers.get(type(event))
@@ -283,7 +283,7 @@ class _Reader:
     def _start(self, event: yaml.NodeEvent, node: Node) -> None:
         if event.anchor is not None or getattr(event, "tag", None) is not None:
             self._decorated(event, node.line, node.column)
-        if len(self._stack) >= MAX_DEPTH:
+        if self._container is not None and len(self._stack) + 1 >= MAX_DEPTH:
             self._limit(event, f"collections stand in one another more than {MAX_DEPTH} deep")
         if self._container is not None:
             self._stack.append((self._container, self._key))
@@ -364,19 +364,13 @@ class _Reader:
         raise _Stop(mark.index, mark.line + 1, mark.column + 1, FaultCode.YAML_LIMIT, message)
 
 
-class _PythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+class PythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
     """PyYAML's own event parser, where libyaml isn't built in: the same events, many times slower."""
 
     def __init__(self, text: str) -> None:
         yaml.reader.Reader.__init__(self, text)
         yaml.scanner.Scanner.__init__(self)
         yaml.parser.Parser.__init__(self)
-
-
-def _event_parser(text: str) -> Any:
-    if yaml.__with_libyaml__:
-        return yaml.cyaml.CParser(text)
-    return _PythonParser(text)
 
 
 # --- syntax errors, in words -----------------------------------------------------------------------------
