@@ -18,10 +18,11 @@ from pathlib import Path
 from examples.store.envoys import MissingEnvoy
 from examples.store.processes import StartFailed, wait_for
 from examples.store.provider_web import log_in
-from examples.store.scenarios import SCENARIOS, Outcome, Scenario, Walk
+from examples.store.scenarios import ALLOWED, SCENARIOS, Outcome, Scenario, Walk
 from examples.store.store import PUBLIC_HOST, Store, running
 
-_HEADINGS = ("request", "what it shows", "", "reason", "who", "the upstream saw")
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HEADINGS = ("request", "what it shows", "verdict", "reason", "who", "the upstream saw")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--keep-running", action="store_true", help="leave the store running, with curl lines, until Ctrl-C",
     )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in _STOPPING:
+        signal.signal(number, _as_interrupt)
     try:
         return _run(keep_running=options.keep_running)
     except (StartFailed, MissingEnvoy, TimeoutError) as error:
@@ -57,7 +59,7 @@ def _show(store: Store) -> int:
     """Print the table and the policy changes; the number of differences."""
     walk = Walk(store)
     _print_row(_HEADINGS)
-    print("-" * 180)
+    print("-" * 200)
     outcomes = [_report(walk.run(scenario)) for scenario in SCENARIOS]
     for change in CHANGES:
         print(f"\n{change.says}")
@@ -135,15 +137,16 @@ def _report(outcome: Outcome) -> Outcome:
     scenario = outcome.scenario
     sender = f"{scenario.caller} → " if scenario.caller else ""
     request = f"{scenario.method} {sender}{scenario.authority.removesuffix('.shop.example')}{scenario.target}"
-    _print_row((request, scenario.title, str(outcome.status), outcome.reason, outcome.who, outcome.saw))
+    verdict = f"{'allow' if outcome.reason == ALLOWED else 'deny'} {outcome.status}"
+    _print_row((request, scenario.title, verdict, outcome.reason, outcome.who, outcome.saw))
     for difference in outcome.differences:
         print(f"    DIFFERENT  {difference}")
     return outcome
 
 
 def _print_row(cells: Sequence[str]) -> None:
-    request, title, status, reason, identity, saw = cells
-    print(f"{request:<44} {title:<54} {status:<4} {reason:<24} {identity:<28} {saw}", flush=True)
+    request, title, verdict, reason, identity, saw = cells
+    print(f"{request:<49} {title:<52} {verdict:<9} {reason:<23} {identity:<31} {saw}", flush=True)
 
 
 def _serve(store: Store) -> int:
@@ -172,6 +175,9 @@ def _serve(store: Store) -> int:
 
 
 def _as_interrupt(*_: object) -> None:
+    """Stop, once: a second Ctrl-C must not cut the tidying up short."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from examples.store import envoys
+from examples.store import client, envoys
 from examples.store.audit import AuditTrail
 from examples.store.ca import SVID_LIFETIME, Authority, KeyPair
-from examples.store.processes import Process, Processes, accepts, free_ports
+from examples.store.processes import Process, Processes, free_ports
 from examples.store.provider_web import ProviderServer
 from examples.store.services import Application
 
@@ -167,7 +167,7 @@ class Store:
     def start_envoys(self) -> None:
         started = [(self._start_envoy(service), service) for service in SERVICES.values()]
         for process, service in started:
-            process.wait_ready(lambda port=self.ports[service.name].inbound: accepts(port))
+            process.wait_ready(lambda service=service: self._answers(service))
 
     def applications(self) -> list[Application]:
         return [
@@ -185,6 +185,16 @@ class Store:
             "AUTHZ_HOST": "127.0.0.1", "AUTHZ_PORT": self.authz_port, "AUTHZ_ID": AUTHZ_ID,
             "ENCODE_RAW_HEADERS": str(self._raw_headers).lower(),
         }
+
+    def _answers(self, service: Service) -> bool:
+        """Whether the way through this Envoy, authz and the application is open, by its public health route."""
+        host = PUBLIC_HOST if service is GATEWAY else service.host
+        tls = client.mesh(self.web_ca_file if service is GATEWAY else self.mesh_ca_file, None)
+        try:
+            answer = client.send(self.ports[service.name].inbound, "GET", "/healthz", host=host, tls=tls)
+        except OSError:
+            return False
+        return answer.status == 200
 
     def _start_envoy(self, service: Service) -> Process:
         configuration = self.directory / f"envoy-{service.name}.yaml"
