@@ -30,7 +30,8 @@ from authz.policy.parse_routes import read_metadata, read_route_policy, salvage
 from authz.policy.parse_trust import read_trust_domains
 from authz.policy.parse_values import Reading
 from authz.policy.suggest import closest, did_you_mean
-from authz.policy.yaml_reader import Document, Mapping, Node, ReadFile, Scalar, read_file, show
+from authz.policy.yaml_reader import read_file
+from authz.policy.yaml_tree import Document, Mapping, Node, ReadFile, Scalar, show
 
 API_VERSION: Final = "authz/v1"
 TEST_SUFFIX: Final = "_test.yaml"
@@ -63,7 +64,8 @@ _TELLING_KEYS: Final = {
 }
 """Top-level keys, in the order in which they tell the kind of a document that doesn't say it."""
 _KIND_MENTIONED: Final = re.compile(
-    r"""\bkind["']?[ \t]*:[ \t]*["']?(""" + "|".join(sorted(_BY_NAME, key=len, reverse=True)) + r")\b")
+    r"""\bkind["']?[ \t]*:[ \t]*["']?(""" + "|".join(sorted(_BY_NAME, key=len, reverse=True)) + r")\b"
+)
 
 
 def parse(files: MappingType[str, bytes], faults: Faults) -> ParsedDirectory:
@@ -101,8 +103,12 @@ class _Directory:
             self._add_test_file(file, read, whole)
             return
         before = len(self._faulty)
-        kinds = {kind for document in read.documents if document.complete
-                 if (kind := self._add(file, document, sound=whole is None)) is not None}
+        kinds = {
+            kind
+            for document in read.documents
+            if document.complete
+            if (kind := self._add(file, document, sound=whole is None)) is not None
+        }
         if read.broken is not None:
             kinds |= self._add_broken(file, read)
         elif not read.documents:
@@ -137,8 +143,12 @@ class _Directory:
         said = _check_head(reading, document)
         kind = said or _guess_kind(document.root)
         if kind is Kind.ROUTE_POLICY_TEST:
-            reading.faults.add(document.place, FaultCode.FILE_NAME, "a RoutePolicyTest stands in another file",
-                               help="Move it to a file whose name ends in _test.yaml.")
+            reading.faults.add(
+                document.place,
+                FaultCode.FILE_NAME,
+                "a RoutePolicyTest stands in another file",
+                help="Move it to a file whose name ends in _test.yaml.",
+            )
             self._report(tuple(reading.faults), file)
         elif kind in _PLATFORM:
             if said is not None and document.root is not None:
@@ -149,7 +159,7 @@ class _Directory:
         return kind
 
     def _add_policy(
-        self, reading: Reading, document: Document, said: Kind | None, *, certain: bool, sound: bool,
+        self, reading: Reading, document: Document, said: Kind | None, *, certain: bool, sound: bool
     ) -> None:
         policy = None
         if said is not None and document.root is not None:
@@ -169,8 +179,11 @@ class _Directory:
             return
         first = self._single.setdefault(kind, document)
         if first is not document:
-            reading.faults.add(document.place, FaultCode.DOCUMENT_DUPLICATE,
-                               f"{first.place} is the directory's {kind.value} document already")
+            reading.faults.add(
+                document.place,
+                FaultCode.DOCUMENT_DUPLICATE,
+                f"{first.place} is the directory's {kind.value} document already",
+            )
         if kind is Kind.ISSUERS:
             issuers = read_issuers(reading, root)
             self._issuers = self._issuers or issuers
@@ -208,9 +221,12 @@ class _Directory:
             if kind is None or kind is Kind.ROUTE_POLICY_TEST:
                 continue
             fault = Faults()
-            fault.add(document.place, FaultCode.DOCUMENT_KIND,
-                      f"a file of tests holds {kind.value}, which isn't loaded",
-                      help="Move it to a file whose name doesn't end in _test.yaml.")
+            fault.add(
+                document.place,
+                FaultCode.DOCUMENT_KIND,
+                f"a file of tests holds {kind.value}, which isn't loaded",
+                help="Move it to a file whose name doesn't end in _test.yaml.",
+            )
             self._report(tuple(fault), "" if kind in _PLATFORM else file)
 
     # Names.
@@ -220,13 +236,19 @@ class _Directory:
         names: dict[str, Place] = {}
         for document in self._requirements:
             if document.name and documents.setdefault(document.name, document.place) is not document.place:
-                self._faults.add(document.place, FaultCode.NAME_DUPLICATE,
-                                 f"{documents[document.name]} has the name {show(document.name)} already")
+                self._faults.add(
+                    document.place,
+                    FaultCode.NAME_DUPLICATE,
+                    f"{documents[document.name]} has the name {show(document.name)} already",
+                )
             for name, requirement in document.requirements.items():
                 first = names.setdefault(name, requirement.place)
                 if first is not requirement.place:
-                    self._faults.add(requirement.place, FaultCode.NAME_DUPLICATE,
-                                     f"{first} defines the requirement {show(name)} already")
+                    self._faults.add(
+                        requirement.place,
+                        FaultCode.NAME_DUPLICATE,
+                        f"{first} defines the requirement {show(name)} already",
+                    )
 
     def _check_policy_names(self) -> None:
         """Two policies of one name are both faulty: nothing tells which is meant."""
@@ -238,16 +260,16 @@ class _Directory:
         twice = {name: sorted(found) for name, found in places.items() if len(found) > 1}
         for name, found in twice.items():
             for place in found[1:]:
-                self._faults.add(place, FaultCode.NAME_DUPLICATE,
-                                 f"{found[0]} has the name {show(name)} already", policy=name)
+                self._faults.add(
+                    place, FaultCode.NAME_DUPLICATE, f"{found[0]} has the name {show(name)} already", policy=name
+                )
         self._faulty += [_as_faulty(policy) for policy in self._policies if policy.name in twice]
         self._policies = [policy for policy in self._policies if policy.name not in twice]
 
 
 def _as_faulty(policy: RoutePolicyDocument) -> FaultyPolicy:
     return FaultyPolicy(
-        place=policy.place, name=policy.name, hosts=policy.hosts, at=policy.at, by_name=policy.by_name,
-        hosts_known=True,
+        place=policy.place, name=policy.name, hosts=policy.hosts, at=policy.at, by_name=policy.by_name, hosts_known=True
     )
 
 
@@ -289,8 +311,9 @@ def _check_head(reading: Reading, document: Document) -> Kind | None:
     """`apiVersion` and `kind`: the kind, when it is one of the language."""
     root = document.root
     if type(root) is not Mapping:
-        reading.faults.add(document.place, FaultCode.DOCUMENT_KIND,
-                           "a document is a mapping with `apiVersion` and `kind`")
+        reading.faults.add(
+            document.place, FaultCode.DOCUMENT_KIND, "a document is a mapping with `apiVersion` and `kind`"
+        )
         return None
     version, kind = root.entries.get("apiVersion"), root.entries.get("kind")
     if version is None:
@@ -302,19 +325,19 @@ def _check_head(reading: Reading, document: Document) -> Kind | None:
         reading.fault(root, FaultCode.DOCUMENT_KIND, "the document doesn't say its `kind`")
     elif found is None:
         said = kind.value if type(kind) is Scalar and type(kind.value) is str else ""
-        reading.fault(kind, FaultCode.DOCUMENT_KIND,
-                      f"there is no kind {show(said)}{did_you_mean(said, _BY_NAME)}")
+        reading.fault(kind, FaultCode.DOCUMENT_KIND, f"there is no kind {show(said)}{did_you_mean(said, _BY_NAME)}")
     return found
 
 
 def _read_requirements(reading: Reading, root: Node) -> RequirementsDocument:
     entries = reading.fields(
-        root, "a Requirements document", ("apiVersion", "kind", "metadata", "requirements"),
-        required=("requirements",))
+        root, "a Requirements document", ("apiVersion", "kind", "metadata", "requirements"), required=("requirements",)
+    )
     metadata = read_metadata(reading, entries["metadata"]) if "metadata" in entries else {}
     return RequirementsDocument(
         place=reading.place(root),
         name=metadata.get("name", ""),
         requirements=read_requirements(reading, entries["requirements"], "`requirements`")
-        if "requirements" in entries else {},
+        if "requirements" in entries
+        else {},
     )

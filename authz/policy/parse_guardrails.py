@@ -22,7 +22,7 @@ from authz.policy.faults import FaultCode, Place
 from authz.policy.parse_requirements import read_requirement
 from authz.policy.parse_routes import read_methods
 from authz.policy.parse_values import MAX_NAME, Reading
-from authz.policy.yaml_reader import Node, Unread, show
+from authz.policy.yaml_tree import Node, Unread, show
 
 _KEYS: Final = ("apiVersion", "kind", "bind", "destinations", "hosts", "guardrails")
 _GUARDRAIL_KEYS: Final = ("id", "for", "forbid", "require", "deny", "except", "absent")
@@ -51,9 +51,7 @@ def read_guardrails(reading: Reading, node: Node) -> GuardrailsDocument:
     )
 
 
-def _destinations(
-    reading: Reading, node: Node,
-) -> tuple[dict[str, tuple[Text, ...]], dict[str, Place]]:
+def _destinations(reading: Reading, node: Node) -> tuple[dict[str, tuple[Text, ...]], dict[str, Place]]:
     found: dict[str, tuple[Text, ...]] = {}
     places: dict[str, Place] = {}
     for entry, key, value in reading.pairs(node, "`destinations`"):
@@ -68,9 +66,7 @@ def _policies(reading: Reading, node: Node, what: str, *, single: bool = False) 
     return reading.texts(node, what, single=single)
 
 
-def _hosts(
-    reading: Reading, node: Node,
-) -> tuple[dict[str, MappingType[str, Text]], dict[str, Place]]:
+def _hosts(reading: Reading, node: Node) -> tuple[dict[str, MappingType[str, Text]], dict[str, Place]]:
     found: dict[str, MappingType[str, Text]] = {}
     places: dict[str, Place] = {}
     for host, key, value in reading.pairs(node, "`hosts`"):
@@ -89,8 +85,9 @@ def _guardrails(reading: Reading, node: Node) -> tuple[GuardrailDeclaration, ...
     for item in reading.items(node, "`guardrails`"):
         guardrail = _guardrail(reading, item)
         if guardrail.id and first.setdefault(guardrail.id, guardrail.place) is not guardrail.place:
-            reading.fault(item, FaultCode.NAME_DUPLICATE,
-                          f"{first[guardrail.id]} has the id {show(guardrail.id)} already")
+            reading.fault(
+                item, FaultCode.NAME_DUPLICATE, f"{first[guardrail.id]} has the id {show(guardrail.id)} already"
+            )
         found.append(guardrail)
     return tuple(found)
 
@@ -100,9 +97,12 @@ def _guardrail(reading: Reading, node: Node) -> GuardrailDeclaration:
     effects = [effect for effect in _EFFECTS if effect in entries]
     if len(effects) != 1 and type(node) is not Unread and entries:
         here = " and ".join(effects) or "none"
-        reading.fault(node, FaultCode.VALUE_INVALID,
-                      f"a guardrail has exactly one of `forbid`, `require`, `deny`; here: {here}",
-                      help="Write one guardrail for each effect.")
+        reading.fault(
+            node,
+            FaultCode.VALUE_INVALID,
+            f"a guardrail has exactly one of `forbid`, `require`, `deny`; here: {here}",
+            help="Write one guardrail for each effect.",
+        )
     return GuardrailDeclaration(
         place=reading.place(node),
         id=reading.name(entries["id"], "`id`") if "id" in entries else "",
@@ -123,8 +123,12 @@ def _absent(reading: Reading, entries: MappingType[str, Node]) -> bool:
     if "absent" not in entries:
         return False
     if "deny" not in entries:
-        reading.fault(entries["absent"], FaultCode.VALUE_INVALID, "`absent` stands only beside `deny`",
-                      help="Remove it: under `require` absence denies in any case.")
+        reading.fault(
+            entries["absent"],
+            FaultCode.VALUE_INVALID,
+            "`absent` stands only beside `deny`",
+            help="Remove it: under `require` absence denies in any case.",
+        )
     return reading.choice(entries["absent"], "`absent`", _ABSENT) is not False
 
 
@@ -163,8 +167,9 @@ def _exemption(reading: Reading, node: Node) -> Exemption:
     entries = reading.fields(node, "an exception", ("route", "why", "until"), required=("route", "why"))
     route = reading.text(entries["route"], "`route`", limit=2 * MAX_NAME + 1) if "route" in entries else ""
     if route and (route.count("/") != 1 or not all(route.split("/"))):
-        reading.fault(entries["route"], FaultCode.VALUE_INVALID,
-                      f"{show(route)} is not POLICY/ROUTE, like orders/webhook")
+        reading.fault(
+            entries["route"], FaultCode.VALUE_INVALID, f"{show(route)} is not POLICY/ROUTE, like orders/webhook"
+        )
     return Exemption(
         place=reading.place(node),
         route=route,

@@ -26,11 +26,20 @@ from authz.model.issuer import (
 from authz.policy.document import IssuersDocument
 from authz.policy.faults import FaultCode, Place
 from authz.policy.parse_values import MAX_NAME, Reading
-from authz.policy.yaml_reader import Node, Scalar, Sequence, show
+from authz.policy.yaml_tree import Node, Scalar, Sequence, show
 
 _KEYS: Final = (
-    "issuer", "audiences", "audience_claim", "algorithms", "keys", "token_types", "clock_skew", "max_lifetime",
-    "client_tokens", "revocation", "claims",
+    "issuer",
+    "audiences",
+    "audience_claim",
+    "algorithms",
+    "keys",
+    "token_types",
+    "clock_skew",
+    "max_lifetime",
+    "client_tokens",
+    "revocation",
+    "claims",
 )
 _LATER: Final = ("introspection",)
 _ALGORITHM_NAMES: Final = {**{name: name for name in ALGORITHMS}, "EdDSA": "Ed25519"}
@@ -42,7 +51,10 @@ _TOKEN_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}(?:/[a-z0-9!#$&^_.+-]{
 _ALIAS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
 
 DEFAULT_CLAIMS: Final[MappingType[str, ClaimPath]] = {
-    "scopes": ("scope",), "groups": ("groups",), "roles": ("roles",), "client": ("azp",),
+    "scopes": ("scope",),
+    "groups": ("groups",),
+    "roles": ("roles",),
+    "client": ("azp",),
 }
 """Where the claims that the language knows by name are kept when nothing is written."""
 
@@ -64,8 +76,7 @@ def read_issuers(reading: Reading, node: Node) -> IssuersDocument:
 
 
 def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
-    entries = reading.fields(
-        node, f"the issuer {show(name)}", _KEYS, required=("issuer", "audiences"), later=_LATER)
+    entries = reading.fields(node, f"the issuer {show(name)}", _KEYS, required=("issuer", "audiences"), later=_LATER)
     aliases = _claims(reading, entries["claims"]) if "claims" in entries else dict(DEFAULT_CLAIMS)
     if "revocation" in entries:
         reading.choice(entries["revocation"], "`revocation`", {"normal": None}, later=("strict",))
@@ -74,17 +85,22 @@ def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
         issuer=reading.url(entries["issuer"], "`issuer`") if "issuer" in entries else "",
         audiences=_audiences(reading, entries["audiences"]) if "audiences" in entries else frozenset(),
         audience_claim=_claim_path(reading, entries["audience_claim"], "`audience_claim`")
-        if "audience_claim" in entries else ("aud",),
+        if "audience_claim" in entries
+        else ("aud",),
         algorithms=_algorithms(reading, entries["algorithms"]) if "algorithms" in entries else ALGORITHMS,
         keys=_keys(reading, entries["keys"]) if "keys" in entries else Discovery(),
         token_types=_token_types(reading, entries["token_types"])
-        if "token_types" in entries else frozenset({"at+jwt"}),
+        if "token_types" in entries
+        else frozenset({"at+jwt"}),
         clock_skew=reading.duration(entries["clock_skew"], "`clock_skew`", at_most=MAX_CLOCK_SKEW, zero=True)
-        if "clock_skew" in entries else DEFAULT_CLOCK_SKEW,
+        if "clock_skew" in entries
+        else DEFAULT_CLOCK_SKEW,
         max_lifetime=reading.duration(entries["max_lifetime"], "`max_lifetime`")
-        if "max_lifetime" in entries else DEFAULT_MAX_LIFETIME,
+        if "max_lifetime" in entries
+        else DEFAULT_MAX_LIFETIME,
         client_tokens=_client_tokens(reading, entries["client_tokens"], aliases)
-        if "client_tokens" in entries else None,
+        if "client_tokens" in entries
+        else None,
         scopes=aliases["scopes"],
         groups=aliases["groups"],
         roles=aliases["roles"],
@@ -104,12 +120,18 @@ def _algorithms(reading: Reading, node: Node) -> tuple[str, ...]:
         if name in _ALGORITHM_NAMES:
             found[_ALGORITHM_NAMES[name]] = None
         elif name and _NEVER.fullmatch(name):
-            reading.fault(item, FaultCode.VALUE_INVALID,
-                          f"{show(name)} can't be written: a token must be signed with a key that only its issuer has")
+            reading.fault(
+                item,
+                FaultCode.VALUE_INVALID,
+                f"{show(name)} can't be written: a token must be signed with a key that only its issuer has",
+            )
         elif name:
             known = ", ".join(f"`{known}`" for known in _ALGORITHM_NAMES)
-            reading.fault(item, FaultCode.VALUE_INVALID,
-                          f"no algorithm {show(name)}; there are {known}{reading.suggestion(name, _ALGORITHM_NAMES)}")
+            reading.fault(
+                item,
+                FaultCode.VALUE_INVALID,
+                f"no algorithm {show(name)}; there are {known}{reading.suggestion(name, _ALGORITHM_NAMES)}",
+            )
     return tuple(found)
 
 
@@ -117,8 +139,11 @@ def _keys(reading: Reading, node: Node) -> KeySource:
     if type(node) is Scalar and node.value == "discovery":
         return Discovery()
     if type(node) is Scalar:
-        reading.fault(node, FaultCode.VALUE_INVALID,
-                      "`keys` is `discovery`, `{jwks_uri: https://…}` or `{jwks_file: keys/corp.json}`")
+        reading.fault(
+            node,
+            FaultCode.VALUE_INVALID,
+            "`keys` is `discovery`, `{jwks_uri: https://…}` or `{jwks_file: keys/corp.json}`",
+        )
         return Discovery()
     found = reading.exactly_one(node, "`keys`", {"jwks_uri": True, "jwks_file": False})
     if found is None:
@@ -167,9 +192,17 @@ def _claim_path(reading: Reading, node: Node, what: str) -> ClaimPath:
     text = reading.text(node, what)
     path = tuple(text.split("."))
     if text and ("/" in text or ":" in text):
-        reading.fault(node, FaultCode.CLAIM_PATH, f"{what}: a dot divides {show(text)} into {len(path)} keys",
-                      help="Write a list of keys: [\"https://shop.example/roles\"].")
+        reading.fault(
+            node,
+            FaultCode.CLAIM_PATH,
+            f"{what}: a dot divides {show(text)} into {len(path)} keys",
+            help='Write a list of keys: ["https://shop.example/roles"].',
+        )
     elif text and not all(path):
-        reading.fault(node, FaultCode.CLAIM_PATH, f"{what}: the path {show(text)} has an empty part",
-                      help="Write the keys from the outermost object inwards, with a dot between two.")
+        reading.fault(
+            node,
+            FaultCode.CLAIM_PATH,
+            f"{what}: the path {show(text)} has an empty part",
+            help="Write the keys from the outermost object inwards, with a dot between two.",
+        )
     return path

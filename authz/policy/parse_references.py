@@ -24,7 +24,7 @@ from authz.policy.document import (
 from authz.policy.faults import FaultCode
 from authz.policy.parse_values import MAX_TEXT, Reading
 from authz.policy.suggest import closest
-from authz.policy.yaml_reader import Node, Scalar, show
+from authz.policy.yaml_tree import Node, Scalar, show
 
 
 class Permitted(Flag):
@@ -117,7 +117,7 @@ def _reference(text: str) -> Reference:
         return UserSubject()
     for prefix, grammar, make in _KINDS:
         if text.startswith(prefix):
-            rest = text[len(prefix):]
+            rest = text[len(prefix) :]
             if not grammar.fullmatch(rest) or not rest.isprintable():
                 raise _ReferenceError(f"{show(rest)} can't stand behind `{prefix}`")
             return make(rest)
@@ -146,4 +146,5 @@ def _check(reference: Reference | None, permitted: Permitted) -> None:
         raise _ReferenceError("references don't stand here")
     if isinstance(reference, RequestHeader) and Permitted.REQUEST_HEADER not in permitted:
         raise _ReferenceError(
-            "`{request.header.NAME}` stands only in `claims` with `equals` or `contains`, outside `not`")
+            "`{request.header.NAME}` stands only in `claims` with `equals` or `contains`, outside `not`"
+        )

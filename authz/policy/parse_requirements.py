@@ -36,7 +36,7 @@ from authz.policy.document import (
 from authz.policy.faults import FaultCode
 from authz.policy.parse_references import Permitted, read_value, refuse_braces
 from authz.policy.parse_values import Reading
-from authz.policy.yaml_reader import Mapping, Node, Scalar, show
+from authz.policy.yaml_tree import Mapping, Node, Scalar, show
 
 MAX_REQUIREMENTS: Final = 1000
 """Named requirements of one document."""
@@ -54,8 +54,9 @@ def read_requirement(reading: Reading, node: Node, what: str, *, negated: bool =
     place = reading.place(node)
     if type(node) is Scalar and type(node.value) is str:
         if node.value in _SHAPES or node.value in _LATER:
-            reading.fault(node, FaultCode.REQUIREMENT_SHAPE,
-                          f"{what}: `{node.value}` stands as a key with its value, not alone")
+            reading.fault(
+                node, FaultCode.REQUIREMENT_SHAPE, f"{what}: `{node.value}` stands as a key with its value, not alone"
+            )
             return NobodyRequirement(place, "")
         return NamedRequirement(place, reading.name(node, what))
     if type(node) is not Mapping:
@@ -128,15 +129,28 @@ def _cidr(reading: Reading, node: Node) -> str:
         if text:
             ipaddress.ip_network(text, strict=True)
     except ValueError:
-        reading.fault(node, FaultCode.VALUE_INVALID,
-                      f"{show(text)} is no network: write an address, or a network and its prefix length")
+        reading.fault(
+            node,
+            FaultCode.VALUE_INVALID,
+            f"{show(text)} is no network: write an address, or a network and its prefix length",
+        )
     return text
 
 
 # --- user --------------------------------------------------------------------------------------------------
 
 _USER_KEYS: Final = (
-    "issuer", "kind", "subjects", "scopes", "groups", "roles", "clients", "claims", "acr", "amr", "auth_age",
+    "issuer",
+    "kind",
+    "subjects",
+    "scopes",
+    "groups",
+    "roles",
+    "clients",
+    "claims",
+    "acr",
+    "amr",
+    "auth_age",
 )
 
 
@@ -164,7 +178,7 @@ def _names(reading: Reading, entries: MappingType[str, Node], key: str) -> tuple
 
 
 def _optional(
-    reading: Reading, entries: MappingType[str, Node], key: str, quantifiers: MappingType[str, Quantifier],
+    reading: Reading, entries: MappingType[str, Node], key: str, quantifiers: MappingType[str, Quantifier]
 ) -> Quantified | None:
     if key not in entries:
         return None
@@ -174,8 +188,7 @@ def _optional(
         return None
     quantifier, _, listed = found
     values = tuple(
-        read_value(reading, item, f"each item of {what}", Permitted.REFERENCES)
-        for item in reading.items(listed, what)
+        read_value(reading, item, f"each item of {what}", Permitted.REFERENCES) for item in reading.items(listed, what)
     )
     return Quantified(quantifier, values, reading.place(node))
 
@@ -219,8 +232,12 @@ def _check_claim_path(reading: Reading, key: Node, path: str) -> None:
     reading.text(key, "a claim path")
     refuse_braces(reading, key, "a claim path", path)
     if path and not all(path.split(".")):
-        reading.fault(key, FaultCode.CLAIM_PATH, f"the claim path {show(path)} has an empty part",
-                      help="Write the keys from the outermost object inwards, with a dot between two.")
+        reading.fault(
+            key,
+            FaultCode.CLAIM_PATH,
+            f"the claim path {show(path)} has an empty part",
+            help="Write the keys from the outermost object inwards, with a dot between two.",
+        )
 
 
 def _claim(reading: Reading, path: str, key: Node, node: Node, negated: bool) -> ClaimCondition | None:
@@ -247,8 +264,12 @@ def _any_value(reading: Reading, node: Node, what: str, _negated: bool) -> tuple
 def _exists(reading: Reading, node: Node, what: str, negated: bool) -> tuple[Value, ...]:
     wanted = reading.boolean(node, f"`exists` of {what}")
     if negated and not wanted:
-        reading.fault(node, FaultCode.REQUIREMENT_SHAPE, "`exists: false` can't stand under `not`",
-                      help="Write `exists: true` outside `not`.")
+        reading.fault(
+            node,
+            FaultCode.REQUIREMENT_SHAPE,
+            "`exists: false` can't stand under `not`",
+            help="Write `exists: true` outside `not`.",
+        )
     return (Value(reading.place(node), literal=wanted),)
 
 

@@ -16,7 +16,7 @@ from authz.policy.parse_references import Permitted, read_value
 from authz.policy.parse_requirements import read_requirement, read_requirements
 from authz.policy.parse_values import Reading
 from authz.policy.suggest import closest
-from authz.policy.yaml_reader import Mapping, Node, Unread, show
+from authz.policy.yaml_tree import Mapping, Node, Unread, show
 
 MAX_ROUTES: Final = 50_000
 MAX_METHODS: Final = 32
@@ -35,9 +35,9 @@ _GRPC: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*/
 """Service and method of a gRPC call's path (gRPC over HTTP/2, Requests)."""
 _HEADER: Final = re.compile(r"x-[a-z0-9-]{1,126}")
 _RESERVED_PREFIXES: Final = ("x-authz-", "x-forwarded-", "x-envoy-")
-_RESERVED_HEADERS: Final = frozenset({
-    "x-request-id", "x-http-method-override", "x-method-override", "x-http-method", "x-original-url", "x-rewrite-url",
-})
+_RESERVED_HEADERS: Final = frozenset(
+    {"x-request-id", "x-http-method-override", "x-method-override", "x-http-method", "x-original-url", "x-rewrite-url"}
+)
 """Envoy's own, and those that are always removed because upstreams would believe them (§7)."""
 _UPGRADES: Final = {"websocket": "websocket"}
 _CREDENTIALS: Final = {"remove": Credential.REMOVE, "untouched": Credential.UNTOUCHED}
@@ -61,9 +61,11 @@ def read_route_policy(reading: Reading, node: Node) -> RoutePolicyDocument:
         audiences=reading.texts(service["audiences"], "`audiences`") if "audiences" in service else (),
         preflight=preflight,
         requirements=read_requirements(reading, entries["requirements"], "`requirements`")
-        if "requirements" in entries else {},
+        if "requirements" in entries
+        else {},
         routes=_routes(reading, entries["routes"], f"{name}.preflight" if preflight else "")
-        if "routes" in entries else (),
+        if "routes" in entries
+        else (),
     )
 
 
@@ -146,16 +148,21 @@ def _match(reading: Reading, node: Node) -> tuple[tuple[str, ...], Text, str]:
 
 
 def _grpc(
-    reading: Reading, node: Node, entries: MappingType[str, Node], nowhere: Text,
+    reading: Reading, node: Node, entries: MappingType[str, Node], nowhere: Text
 ) -> tuple[tuple[str, ...], Text, str]:
     """`grpc: shop.v1.Orders/Get` is POST on `/shop.v1.Orders/Get`."""
     if len(entries) > 1:
-        reading.fault(node, FaultCode.VALUE_INVALID, "`grpc` says methods and path by itself",
-                      help="Remove the other keys of `match`.")
+        reading.fault(
+            node,
+            FaultCode.VALUE_INVALID,
+            "`grpc` says methods and path by itself",
+            help="Remove the other keys of `match`.",
+        )
     method = reading.text(entries["grpc"], "`grpc`")
     if method and not _GRPC.fullmatch(method):
-        reading.fault(entries["grpc"], FaultCode.VALUE_INVALID,
-                      f"{show(method)} is not SERVICE/METHOD, like shop.v1.Orders/Get")
+        reading.fault(
+            entries["grpc"], FaultCode.VALUE_INVALID, f"{show(method)} is not SERVICE/METHOD, like shop.v1.Orders/Get"
+        )
         return (), nowhere, ""
     return ("POST",), Text("/" + method, reading.place(entries["grpc"])), ""
 
@@ -186,8 +193,12 @@ def _identity(reading: Reading, node: Node) -> _Identity:
     headers: list[tuple[Text, Value]] = []
     for name, key, value in reading.pairs(entries["headers"], "`headers`") if "headers" in entries else ():
         _check_header(reading, key, name)
-        headers.append((Text(name, reading.place(key)),
-                        read_value(reading, value, f"the header {show(name)}", Permitted.REFERENCES)))
+        headers.append(
+            (
+                Text(name, reading.place(key)),
+                read_value(reading, value, f"the header {show(name)}", Permitted.REFERENCES),
+            )
+        )
     if "credential" not in entries:
         return tuple(headers), Credential.PASS, None
     written = entries["credential"]

@@ -13,7 +13,7 @@ from authz.model.spiffe import SpiffeId, SpiffeIdError, check_trust_domain
 from authz.policy.document import TrustDomainsDocument
 from authz.policy.faults import FaultCode
 from authz.policy.parse_values import Reading
-from authz.policy.yaml_reader import Node, Unread, show
+from authz.policy.yaml_tree import Node, Unread, show
 
 _KEYS: Final = ("apiVersion", "kind", "trustDomains", "roles", "peers")
 _VERIFIED_BY: Final = {"envoy": PeerVerification.ENVOY, "certificate": PeerVerification.CERTIFICATE}
@@ -27,12 +27,15 @@ def read_trust_domains(reading: Reading, node: Node) -> TrustDomainsDocument:
     verified_by, proxies = PeerVerification.ENVOY, frozenset[SpiffeId]()
     if "peers" in entries:
         verified_by, proxies = _peers(reading, entries["peers"], bundles)
-    return TrustDomainsDocument(place=reading.place(node), settings=TrustSettings(
-        bundles=bundles,
-        verified_by=verified_by,
-        roles=_roles(reading, entries["roles"], bundles) if "roles" in entries else {},
-        trusted_proxies=proxies,
-    ))
+    return TrustDomainsDocument(
+        place=reading.place(node),
+        settings=TrustSettings(
+            bundles=bundles,
+            verified_by=verified_by,
+            roles=_roles(reading, entries["roles"], bundles) if "roles" in entries else {},
+            trusted_proxies=proxies,
+        ),
+    )
 
 
 def _bundles(reading: Reading, node: Node) -> dict[str, BundleFile]:
@@ -56,9 +59,7 @@ def _bundle(reading: Reading, node: Node, what: str) -> BundleFile:
     return BundleFile(reading.relative_file(bundle["file"], "`file`") if "file" in bundle else "")
 
 
-def _roles(
-    reading: Reading, node: Node, bundles: MappingType[str, BundleFile],
-) -> dict[SpiffeId, frozenset[str]]:
+def _roles(reading: Reading, node: Node, bundles: MappingType[str, BundleFile]) -> dict[SpiffeId, frozenset[str]]:
     found: dict[SpiffeId, frozenset[str]] = {}
     for role, key, value in reading.pairs(node, "`roles`"):
         reading.name(key, "the name of a role")
@@ -67,9 +68,7 @@ def _roles(
     return found
 
 
-def _known_ids(
-    reading: Reading, node: Node, what: str, bundles: MappingType[str, BundleFile],
-) -> frozenset[SpiffeId]:
+def _known_ids(reading: Reading, node: Node, what: str, bundles: MappingType[str, BundleFile]) -> frozenset[SpiffeId]:
     """Exact SPIFFE IDs of trusted domains."""
     found: set[SpiffeId] = set()
     for item in reading.items(node, what):
@@ -77,32 +76,40 @@ def _known_ids(
         if workload is None:
             continue
         if workload.trust_domain not in bundles:
-            reading.fault(item, FaultCode.TRUST_DOMAIN_UNKNOWN,
-                          f"the trust domain {show(workload.trust_domain)} isn't among `trustDomains`")
+            reading.fault(
+                item,
+                FaultCode.TRUST_DOMAIN_UNKNOWN,
+                f"the trust domain {show(workload.trust_domain)} isn't among `trustDomains`",
+            )
         found.add(workload)
     return frozenset(found)
 
 
 def _peers(
-    reading: Reading, node: Node, bundles: MappingType[str, BundleFile],
+    reading: Reading, node: Node, bundles: MappingType[str, BundleFile]
 ) -> tuple[PeerVerification, frozenset[SpiffeId]]:
     entries = reading.fields(
-        node, "`peers`", ("verified_by", "envoy_validates_per_domain", "forwarded"), required=("verified_by",),
-        later=("jwt_svid",))
+        node,
+        "`peers`",
+        ("verified_by", "envoy_validates_per_domain", "forwarded"),
+        required=("verified_by",),
+        later=("jwt_svid",),
+    )
     verified_by = PeerVerification.ENVOY
     if "verified_by" in entries:
         verified_by = reading.choice(entries["verified_by"], "`verified_by`", _VERIFIED_BY) or verified_by
     stated = entries.get("envoy_validates_per_domain")
     validates = reading.boolean(stated, "`envoy_validates_per_domain`") if stated is not None else False
     if verified_by is PeerVerification.ENVOY and len(bundles) > 1 and not validates and type(stated) is not Unread:
-        reading.fault(stated if stated is not None else node, FaultCode.TRUST_DOMAIN_VALIDATION,
-                      f"with {len(bundles)} trust domains, any of their authorities could name a workload of another")
+        reading.fault(
+            stated if stated is not None else node,
+            FaultCode.TRUST_DOMAIN_VALIDATION,
+            f"with {len(bundles)} trust domains, any of their authorities could name a workload of another",
+        )
     return verified_by, _proxies(reading, entries["forwarded"], bundles) if "forwarded" in entries else frozenset()
 
 
-def _proxies(
-    reading: Reading, node: Node, bundles: MappingType[str, BundleFile],
-) -> frozenset[SpiffeId]:
+def _proxies(reading: Reading, node: Node, bundles: MappingType[str, BundleFile]) -> frozenset[SpiffeId]:
     entries = reading.fields(node, "`forwarded`", ("trusted_proxies",), required=("trusted_proxies",))
     if "trusted_proxies" not in entries:
         return frozenset()

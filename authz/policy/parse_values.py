@@ -17,7 +17,7 @@ from authz.model.spiffe import SpiffeId, SpiffeIdError
 from authz.policy.document import Text
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.suggest import did_you_mean
-from authz.policy.yaml_reader import Mapping, Node, Scalar, Sequence, Unread, show
+from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence, Unread, show
 
 T = TypeVar("T")
 
@@ -73,7 +73,12 @@ class Reading:
     # Mappings.
 
     def fields(
-        self, node: Node, what: str, known: Collection[str], *, required: Collection[str] = (),
+        self,
+        node: Node,
+        what: str,
+        known: Collection[str],
+        *,
+        required: Collection[str] = (),
         later: Collection[str] = (),
     ) -> MappingType[str, Node]:
         """The entries of a mapping whose keys are `known`; `later` are those that this version refuses."""
@@ -90,16 +95,15 @@ class Reading:
                 self.fault(node, FaultCode.KEY_MISSING, f"{what} needs the key `{key}`")
         return entries
 
-    def _unknown_key(
-        self, node: Node, key: str, what: str, known: Collection[str], later: Collection[str],
-    ) -> None:
+    def _unknown_key(self, node: Node, key: str, what: str, known: Collection[str], later: Collection[str]) -> None:
         if key in later:
             self.fault(node, FaultCode.NOT_SUPPORTED, f"`{key}` is part of the language, but not of this version")
         elif key in PLANNED:
             self.fault(node, FaultCode.KEY_PLANNED, f"`{key}` is planned, not yet")
         else:
-            self.fault(node, FaultCode.KEY_UNKNOWN,
-                       f"{what} has no key {show(key)}{self.suggestion(key, (*known, *later))}")
+            self.fault(
+                node, FaultCode.KEY_UNKNOWN, f"{what} has no key {show(key)}{self.suggestion(key, (*known, *later))}"
+            )
 
     def pairs(self, node: Node, what: str, *, limit: int = MAX_ITEMS) -> list[tuple[str, Node, Node]]:
         """Name, key node and value of each entry of a mapping whose keys are the author's own; never empty."""
@@ -190,12 +194,16 @@ class Reading:
         if value in table:
             return table[value]
         if value and value in later:
-            self.fault(node, FaultCode.NOT_SUPPORTED,
-                       f"{what}: {show(value)} is part of the language, but not of this version")
+            self.fault(
+                node, FaultCode.NOT_SUPPORTED, f"{what}: {show(value)} is part of the language, but not of this version"
+            )
         elif value:
             words = ", ".join(f"`{word}`" for word in table)
-            self.fault(node, FaultCode.VALUE_INVALID,
-                       f"{what} is one of {words}, not {show(value)}{self.suggestion(value, table)}")
+            self.fault(
+                node,
+                FaultCode.VALUE_INVALID,
+                f"{what} is one of {words}, not {show(value)}{self.suggestion(value, table)}",
+            )
         return None
 
     def duration(self, node: Node, what: str, *, at_most: float = MAX_DAYS * 86400.0, zero: bool = False) -> float:
@@ -204,15 +212,21 @@ class Reading:
         match = _DURATION.fullmatch(value) if type(value) is str else None
         if match is None:
             if type(node) is Scalar:
-                self.fault(node, FaultCode.VALUE_INVALID,
-                           f"{what} is a duration: a whole number and s, m, h or d, like 30s or 15m")
+                self.fault(
+                    node,
+                    FaultCode.VALUE_INVALID,
+                    f"{what} is a duration: a whole number and s, m, h or d, like 30s or 15m",
+                )
             else:
                 self.wrong_type(node, what, "a duration like 30s")
             return 0.0
         seconds = int(match[1]) * _SECONDS[match[2]]
         if seconds > at_most or (seconds == 0 and not zero):
-            self.fault(node, FaultCode.VALUE_INVALID,
-                       f"{what} is {'at most' if zero else 'more than nothing and at most'} {int(at_most)} seconds")
+            self.fault(
+                node,
+                FaultCode.VALUE_INVALID,
+                f"{what} is {'at most' if zero else 'more than nothing and at most'} {int(at_most)} seconds",
+            )
         return seconds
 
     def date(self, node: Node, what: str) -> date | None:
@@ -232,8 +246,7 @@ class Reading:
         value = self.text(node, what)
         usable = _HTTPS_URL.fullmatch(value) or _LOOPBACK_URL.fullmatch(value)
         if value and (not usable or any(character in value for character in "?#@\\")):
-            self.fault(node, FaultCode.ISSUER_URL,
-                       f"{what} is an https URL without query, fragment and user name")
+            self.fault(node, FaultCode.ISSUER_URL, f"{what} is an https URL without query, fragment and user name")
         return value
 
     def relative_file(self, node: Node, what: str) -> str:
@@ -241,8 +254,9 @@ class Reading:
         value = self.text(node, what)
         parts = value.split("/")
         if value and ("\\" in value or any(part in ("", ".", "..") for part in parts)):
-            self.fault(node, FaultCode.VALUE_INVALID,
-                       f"{what} is a file below the policy directory, like keys/corp.json")
+            self.fault(
+                node, FaultCode.VALUE_INVALID, f"{what} is a file below the policy directory, like keys/corp.json"
+            )
         return value
 
     def spiffe_id(self, node: Node, what: str) -> SpiffeId | None:
@@ -254,7 +268,12 @@ class Reading:
             return None
 
     def exactly_one(
-        self, node: Node, what: str, table: MappingType[str, T], *, later: Collection[str] = (),
+        self,
+        node: Node,
+        what: str,
+        table: MappingType[str, T],
+        *,
+        later: Collection[str] = (),
         code: FaultCode = FaultCode.VALUE_INVALID,
     ) -> tuple[T, Node, Node] | None:
         """For a mapping with exactly one of the table's keys: the table's entry, the key's node and the value."""
@@ -270,8 +289,12 @@ class Reading:
     def wrong_type(self, node: Node, what: str, wanted: str) -> None:
         message = f"{what} must be {wanted}, not {_type_name(node)}"
         if _is_bare_reference(node):
-            self.fault(node, FaultCode.VALUE_TYPE, message + ": braces that aren't quoted make a mapping",
-                       help="Quote the value, like \"{order_id}\", or a path like \"/orders/{order_id}\".")
+            self.fault(
+                node,
+                FaultCode.VALUE_TYPE,
+                message + ": braces that aren't quoted make a mapping",
+                help='Quote the value, like "{order_id}", or a path like "/orders/{order_id}".',
+            )
         else:
             self.fault(node, FaultCode.VALUE_TYPE, message)
 

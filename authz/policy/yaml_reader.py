@@ -13,12 +13,12 @@ import math
 import re
 from collections.abc import Callable
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
-from authz.policy.faults import Fault, FaultCode, Faults, Place
+from authz.policy.faults import FaultCode, Faults, Place
+from authz.policy.yaml_tree import Document, Mapping, Node, ReadFile, Scalar, Sequence, Unread, show
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 """The size that a Kubernetes ConfigMap can have."""
@@ -32,80 +32,11 @@ MAX_DIGITS: Final = 18
 """Digits of an integer: what every reader of JSON keeps exactly in 64 bits."""
 
 
-class Node:
-    """A value and where it begins (lines and columns from 1)."""
-
-    __slots__ = ("column", "line")
-
-    def __init__(self, line: int, column: int) -> None:
-        self.line = line
-        self.column = column
-
-
-class Scalar(Node):
-    """`value` is None, bool, int, float or str by the core schema; `plain` says that it was written unquoted."""
-
-    __slots__ = ("plain", "value")
-
-    def __init__(self, value: object, plain: bool, line: int, column: int) -> None:
-        self.value = value
-        self.plain = plain
-        self.line = line
-        self.column = column
-
-
-class Sequence(Node):
-    __slots__ = ("items",)
-
-    def __init__(self, line: int, column: int) -> None:
-        self.items: list[Node] = []
-        self.line = line
-        self.column = column
-
-
-class Mapping(Node):
-    """`entries` in the written order; `keys` has each key's own node. `flow` says that it was written in braces."""
-
-    __slots__ = ("entries", "flow", "keys")
-
-    def __init__(self, flow: bool, line: int, column: int) -> None:
-        self.entries: dict[str, Node] = {}
-        self.keys: dict[str, Node] = {}
-        self.flow = flow
-        self.line = line
-        self.column = column
-
-
-class Unread(Node):
-    """Stands where something was refused; its fault is reported, so nobody reports another."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """One document. `complete` is False for the one that a syntax error broke (then `root` may be None)."""
-
-    place: Place
-    root: Node | None
-    faults: tuple[Fault, ...]
-    complete: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFile:
-    """One file. `broken` is the fault that ended it early, and `rest` the text from the broken document on."""
-
-    documents: tuple[Document, ...]
-    broken: Fault | None = None
-    rest: str = ""
-
-
 class _Stop(Exception):
     """The reading of the file ends here; `index` counts characters."""
 
     def __init__(
-        self, index: int, line: int, column: int, code: FaultCode, message: str, advice: str | None = None,
+        self, index: int, line: int, column: int, code: FaultCode, message: str, advice: str | None = None
     ) -> None:
         super().__init__(message)
         self.index = index
@@ -122,12 +53,12 @@ def read_file(file: str, data: bytes, *, python: bool = False) -> ReadFile:
         stop = _Stop(0, 1, 1, FaultCode.YAML_LIMIT, f"the file is larger than {MAX_FILE_BYTES} bytes")
         return _ended(file, [], None, stop, data.decode("utf-8", "replace"))
     text, cut = _characters(data)
-    reader = _Reader(file, text if cut is None else text[:cut.index])
+    reader = _Reader(file, text if cut is None else text[: cut.index])
     stop = reader.run(PythonParser if python or not yaml.__with_libyaml__ else yaml.cyaml.CParser)
     if cut is not None and (stop is None or stop.index >= cut.index):
-        return _ended(file, reader.documents, reader.cut_off(), cut, text[reader.begin:])
+        return _ended(file, reader.documents, reader.cut_off(), cut, text[reader.begin :])
     if stop is not None:
-        return _ended(file, reader.documents, reader.unfinished(), stop, text[reader.begin:])
+        return _ended(file, reader.documents, reader.unfinished(), stop, text[reader.begin :])
     return ReadFile(documents=tuple(reader.documents))
 
 
@@ -140,9 +71,7 @@ def _ended(file: str, documents: list[Document], last: Document | None, stop: _S
 
 # --- characters ------------------------------------------------------------------------------------------
 
-_REFUSED_CHARACTER: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
-)
+_REFUSED_CHARACTER: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """Controls (YAML 1.2 §5.1), the line breaks of YAML 1.1 that 1.2 §5.4 no longer has, byte order marks."""
 
 
@@ -152,9 +81,9 @@ def _characters(data: bytes) -> tuple[str, _Stop | None]:
         text = data.decode("utf-8")
         stop = None
     except UnicodeDecodeError as error:
-        text = data[:error.start].decode("utf-8")
+        text = data[: error.start].decode("utf-8")
         stop = _stop_at(text, len(text), "the file is not UTF-8 from here on")
-        text += data[error.start:].decode("utf-8", "replace")
+        text += data[error.start :].decode("utf-8", "replace")
     found = _REFUSED_CHARACTER.search(text)
     if found is not None and (stop is None or found.start() < stop.index):
         stop = _stop_at(text, found.start(), _character_message(found.group(), found.start()))
@@ -230,9 +159,7 @@ class _Reader:
         if not self._open:
             return None
         root = self._stack[0][0] if self._stack else self._container or self._root
-        return Document(
-            place=Place(self._file, self._line), root=root, faults=tuple(self._faults), complete=False,
-        )
+        return Document(place=Place(self._file, self._line), root=root, faults=tuple(self._faults), complete=False)
 
     def cut_off(self) -> Document | None:
         """The document at the end of a text that was cut: nothing of it is sure, not even its last value."""
@@ -322,8 +249,9 @@ class _Reader:
         else:
             self._root = node
         if self._nodes > MAX_NODES:
-            raise _Stop(self.begin, node.line, node.column, FaultCode.YAML_LIMIT,
-                        f"the file holds more than {MAX_NODES} values")
+            raise _Stop(
+                self.begin, node.line, node.column, FaultCode.YAML_LIMIT, f"the file holds more than {MAX_NODES} values"
+            )
 
     def _entry(self, mapping: Mapping, key: Node, value: Node) -> None:
         name = key.value if type(key) is Scalar else None
@@ -331,8 +259,12 @@ class _Reader:
             self._refuse_key(key, merge=name == "<<")
         elif name in mapping.entries:
             first = mapping.keys[name]
-            self._fault(key.line, key.column, FaultCode.YAML_DUPLICATE_KEY,
-                        f"the key {show(name)} stands here already at line {first.line}")
+            self._fault(
+                key.line,
+                key.column,
+                FaultCode.YAML_DUPLICATE_KEY,
+                f"the key {show(name)} stands here already at line {first.line}",
+            )
             mapping.entries[name] = Unread(value.line, value.column)  # which of the two was meant, nobody knows
         else:
             mapping.entries[name] = value
@@ -342,8 +274,12 @@ class _Reader:
         if merge:
             self._fault(key.line, key.column, FaultCode.YAML_MERGE, "the merge key `<<` brings other keys in")
         elif type(key) is Mapping and key.flow:
-            self._fault(key.line, key.column, FaultCode.YAML_KEY,
-                        "braces that aren't quoted make a mapping, and a mapping can't be a key")
+            self._fault(
+                key.line,
+                key.column,
+                FaultCode.YAML_KEY,
+                "braces that aren't quoted make a mapping, and a mapping can't be a key",
+            )
         elif type(key) is not Unread:
             self._fault(key.line, key.column, FaultCode.YAML_KEY, "a key is not text")
 
@@ -391,9 +327,11 @@ def _syntax_stop(text: str, error: yaml.MarkedYAMLError) -> _Stop:
     if error.problem and "maximum nesting" in error.problem:
         code, message = FaultCode.YAML_LIMIT, f"collections stand in one another more than {MAX_DEPTH} deep"
     elif _BARE_BRACES.search(line):
-        message = ("braces that aren't quoted begin a mapping here: put the value in quotes "
-                   "(\"/orders/{order_id}\"), or write it in block style")
-    elif text[mark.index:mark.index + 1] == "\t":
+        message = (
+            "braces that aren't quoted begin a mapping here: put the value in quotes "
+            '("/orders/{order_id}"), or write it in block style'
+        )
+    elif text[mark.index : mark.index + 1] == "\t":
         message, advice = "a tab can't indent YAML", "Indent with spaces."
     else:
         message, advice = "not readable as YAML: " + " ".join(filter(None, (error.problem, error.context))), _CORRECT
@@ -410,8 +348,17 @@ def _line_at(text: str, index: int) -> str:
 
 _MAYBE_TYPED: Final = frozenset("0123456789+-.~nNtTfF")
 _WORDS: Final[MappingType[str, object]] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
 }
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -432,9 +379,3 @@ def core_value(text: str) -> object:
         number = float(text) if len(text) <= 2 * MAX_DIGITS else math.inf
         return number if math.isfinite(number) else _NO_NUMBER
     return _NO_NUMBER if _NOT_FINITE.fullmatch(text) else text
-
-
-def show(text: str) -> str:
-    """Text of a policy as a message may hold it: short and printable, in backquotes."""
-    clean = "".join(c if c.isprintable() else "?" for c in text[:60])
-    return f"`{clean}…`" if len(text) > 60 else f"`{clean}`"

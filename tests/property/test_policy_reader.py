@@ -18,15 +18,60 @@ EXAMPLE = Path(__file__).parent.parent / "cases" / "lint" / "sound"
 SOUND = {path.name: path.read_bytes() for path in sorted(EXAMPLE.glob("*.yaml"))}
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-words = st.sampled_from([
-    "apiVersion", "authz/v1", "kind", "RoutePolicy", "Issuers", "Guardrails", "Requirements", "TrustDomains", "metadata",
-    "name", "service", "hosts", "at", "routes", "id", "match", "methods", "path", "allow", "any", "all", "not", "user",
-    "workload", "claims", "equals", "exists", "public", "{path.x}", "{", "}}", "GET", "/a/{b}", "issuers", "audiences",
-    "guardrails", "deny", "for", "except", "until", "2027-01-01", "peers", "trustDomains", "bundle", "roles", "keys",
-]) | st.text(max_size=8)
+words = st.sampled_from(
+    [
+        "apiVersion",
+        "authz/v1",
+        "kind",
+        "RoutePolicy",
+        "Issuers",
+        "Guardrails",
+        "Requirements",
+        "TrustDomains",
+        "metadata",
+        "name",
+        "service",
+        "hosts",
+        "at",
+        "routes",
+        "id",
+        "match",
+        "methods",
+        "path",
+        "allow",
+        "any",
+        "all",
+        "not",
+        "user",
+        "workload",
+        "claims",
+        "equals",
+        "exists",
+        "public",
+        "{path.x}",
+        "{",
+        "}}",
+        "GET",
+        "/a/{b}",
+        "issuers",
+        "audiences",
+        "guardrails",
+        "deny",
+        "for",
+        "except",
+        "until",
+        "2027-01-01",
+        "peers",
+        "trustDomains",
+        "bundle",
+        "roles",
+        "keys",
+    ]
+) | st.text(max_size=8)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | words
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=6), max_leaves=25)
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=6), max_leaves=25
+)
 
 
 def read(files: dict[str, bytes]) -> bool:
@@ -81,7 +126,9 @@ def test_a_directory_with_changed_bytes_is_read_or_reported(data: st.DataObject)
     text = SOUND[name]
     begin = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(begin, min(len(text), begin + 20)))
-    inserted = data.draw(st.binary(max_size=6) | st.sampled_from([b"{", b"- ", b": ", b"&a ", b"*a", b"!!str ", b"\n---\n", b"\t"]))
+    inserted = data.draw(
+        st.binary(max_size=6) | st.sampled_from([b"{", b"- ", b": ", b"&a ", b"*a", b"!!str ", b"\n---\n", b"\t"])
+    )
 
     read({**SOUND, name: text[:begin] + inserted + text[end:]})
 

@@ -29,8 +29,9 @@ def messages(text: str) -> str:
 
 def with_route(allow: str, extra: str = "") -> str:
     """A policy of one route; `allow` and `extra` are flow YAML."""
-    return POLICY + ("routes:\n  - id: orders.read\n    match: {methods: [GET], path: /orders}\n"
-                     f"    allow: {allow}\n{extra}")
+    return POLICY + (
+        f"routes:\n  - id: orders.read\n    match: {{methods: [GET], path: /orders}}\n    allow: {allow}\n{extra}"
+    )
 
 
 def policy(text: str) -> RoutePolicyDocument:

@@ -29,7 +29,9 @@ def report(folder: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-@pytest.mark.parametrize("folder", sorted(path for path in CASES.iterdir() if path.is_dir()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "folder", sorted(path for path in CASES.iterdir() if path.is_dir()), ids=lambda path: path.name
+)
 def test_reading_the_directory_gives_the_expected_report(folder: Path) -> None:
     """Every fault of every file, sorted by place."""
     expected = folder / "expected.txt"

@@ -11,10 +11,21 @@ SOUND = with_route("{user: {}}")
 GUARDRAILS = HEAD + "kind: Guardrails\nbind: host\n"
 
 
-@pytest.mark.parametrize(("name", "counts"), [
-    ("a.yaml", True), ("team/a.yaml", True), ("a.yml", True), ("A.YAML", True), ("a.json", False), ("yaml", False),
-    (".a.yaml", False), ("..data/a.yaml", False), ("team/.git/a.yaml", False), ("keys/corp.json", False),
-])
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("a.yaml", True),
+        ("team/a.yaml", True),
+        ("a.yml", True),
+        ("A.YAML", True),
+        ("a.json", False),
+        ("yaml", False),
+        (".a.yaml", False),
+        ("..data/a.yaml", False),
+        ("team/.git/a.yaml", False),
+        ("keys/corp.json", False),
+    ],
+)
 def test_files_count_by_their_names(name: str, counts: bool) -> None:
     """YAML, and no part of the path begins with a dot."""
     assert is_policy_file(name) is counts
@@ -22,14 +33,17 @@ def test_files_count_by_their_names(name: str, counts: bool) -> None:
 
 def test_a_sound_directory_has_every_kind_and_no_fault() -> None:
     """Each kind ends where linking looks for it."""
-    directory, faults = read({
-        "issuers.yaml": HEAD + "kind: Issuers\nissuers: {corp: {issuer: https://idp.shop.example, audiences: [a]}}\n",
-        "trust.yaml": HEAD + "kind: TrustDomains\ntrustDomains: {shop.example: {bundle: {file: b.json}}}\n"
-                             "peers: {verified_by: envoy}\n",
-        "more.yaml": GUARDRAILS + "---\n" + HEAD + "kind: Requirements\nrequirements: {staff: {user: {}}}\n",
-        "orders.yaml": SOUND,
-        "orders_test.yaml": HEAD + "kind: RoutePolicyTest\npolicy: orders\n",
-    })
+    directory, faults = read(
+        {
+            "issuers.yaml": HEAD
+            + "kind: Issuers\nissuers: {corp: {issuer: https://idp.shop.example, audiences: [a]}}\n",
+            "trust.yaml": HEAD + "kind: TrustDomains\ntrustDomains: {shop.example: {bundle: {file: b.json}}}\n"
+            "peers: {verified_by: envoy}\n",
+            "more.yaml": GUARDRAILS + "---\n" + HEAD + "kind: Requirements\nrequirements: {staff: {user: {}}}\n",
+            "orders.yaml": SOUND,
+            "orders_test.yaml": HEAD + "kind: RoutePolicyTest\npolicy: orders\n",
+        }
+    )
 
     assert faults == ()
     assert directory.issuers is not None and directory.trust_domains is not None
@@ -53,32 +67,38 @@ def test_a_platform_document_in_a_file_of_another_ending_refuses_the_load() -> N
     assert [fault.policy for fault in read({"a.yml": GUARDRAILS})[1]] == [""]
 
 
-@pytest.mark.parametrize(("text", "code"), [
-    ("kind: RoutePolicy\nmetadata: {name: a}\n", "document-kind"),
-    ("apiVersion: authz/v2\n" + SOUND.removeprefix(HEAD), "document-kind"),
-    ("apiVersion: 1\n" + SOUND.removeprefix(HEAD), "document-kind"),
-    (HEAD + "metadata: {name: a}\n", "document-kind"),
-    (HEAD + "kind: [RoutePolicy]\n", "document-kind"),
-    ("- a\n", "document-kind"),
-    ("just text\n", "document-kind"),
-    ("", "document-kind"),
-    ("# nothing\n", "document-kind"),
-])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("kind: RoutePolicy\nmetadata: {name: a}\n", "document-kind"),
+        ("apiVersion: authz/v2\n" + SOUND.removeprefix(HEAD), "document-kind"),
+        ("apiVersion: 1\n" + SOUND.removeprefix(HEAD), "document-kind"),
+        (HEAD + "metadata: {name: a}\n", "document-kind"),
+        (HEAD + "kind: [RoutePolicy]\n", "document-kind"),
+        ("- a\n", "document-kind"),
+        ("just text\n", "document-kind"),
+        ("", "document-kind"),
+        ("# nothing\n", "document-kind"),
+    ],
+)
 def test_a_document_says_its_version_and_kind(text: str, code: str) -> None:
     """Anything else isn't guessed to be sound."""
     assert code in codes(text)
     assert read({"a.yaml": text})[0].policies == ()
 
 
-@pytest.mark.parametrize(("text", "policy"), [
-    (HEAD + "kind: Guardrail\n", ""),
-    (HEAD + "guardrails: []\n", ""),
-    (HEAD + "issuers: {}\n", ""),
-    (HEAD + "requirements: {}\n", ""),
-    (HEAD + "kind: RoutPolicy\nmetadata: {name: orders}\n", "orders"),
-    (HEAD + "service: {}\n", "a.yaml"),
-    ("- a\n", "a.yaml"),
-])
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        (HEAD + "kind: Guardrail\n", ""),
+        (HEAD + "guardrails: []\n", ""),
+        (HEAD + "issuers: {}\n", ""),
+        (HEAD + "requirements: {}\n", ""),
+        (HEAD + "kind: RoutPolicy\nmetadata: {name: orders}\n", "orders"),
+        (HEAD + "service: {}\n", "a.yaml"),
+        ("- a\n", "a.yaml"),
+    ],
+)
 def test_a_fault_of_the_kind_lands_on_the_side_the_document_most_likely_is_of(text: str, policy: str) -> None:
     """A misspelt platform kind refuses the load; a misspelt RoutePolicy is one faulty policy."""
     assert {fault.policy for fault in read({"a.yaml": text})[1]} == {policy}
@@ -100,7 +120,9 @@ def test_there_is_at_most_one_document_of_a_platform_kind() -> None:
     _, faults = read({"a.yaml": GUARDRAILS, "b.yaml": GUARDRAILS.replace("host", "hots")})
 
     assert [(str(fault.place), fault.code) for fault in faults] == [
-        ("b.yaml:1:1", "document-duplicate"), ("b.yaml:3:7", "value-invalid")]
+        ("b.yaml:1:1", "document-duplicate"),
+        ("b.yaml:3:7", "value-invalid"),
+    ]
     assert "a.yaml:1:1" in faults[0].message
 
 
@@ -111,7 +133,9 @@ def test_two_policies_of_one_name_are_both_faulty() -> None:
     assert [(fault.code, fault.policy) for fault in faults] == [("name-duplicate", "orders")]
     assert directory.policies == ()
     assert sorted(host.value for faulty in directory.faulty for host in faulty.hosts) == [
-        "orders.shop.example", "other.shop.example"]
+        "orders.shop.example",
+        "other.shop.example",
+    ]
 
 
 def test_a_requirement_of_the_platform_has_one_definition() -> None:
@@ -124,10 +148,12 @@ def test_a_requirement_of_the_platform_has_one_definition() -> None:
 
 def test_every_fault_of_every_file_is_reported_at_once() -> None:
     """None hides another, and they are sorted by place."""
-    _, faults = read({
-        "b.yaml": POLICY.replace("name: orders", "name: b") + "routs: []\n",
-        "a.yaml": GUARDRAILS.replace("host", "x") + "---\n" + POLICY + "routes: {}\n",
-    })
+    _, faults = read(
+        {
+            "b.yaml": POLICY.replace("name: orders", "name: b") + "routs: []\n",
+            "a.yaml": GUARDRAILS.replace("host", "x") + "---\n" + POLICY + "routes: {}\n",
+        }
+    )
 
     assert [str(fault.place) for fault in faults] == ["a.yaml:3:7", "a.yaml:9:9", "b.yaml:1:1", "b.yaml:5:1"]
 
@@ -137,20 +163,37 @@ def test_every_fault_of_every_file_is_reported_at_once() -> None:
 
 def test_a_faulty_policy_keeps_its_name_hosts_and_destinations() -> None:
     """So that its hosts can answer 503."""
-    text = SOUND.replace("{hosts: [orders.shop.example]}", "{hosts: [a.example, b.example], at: ['dns:x'], by_name: true}")
+    text = SOUND.replace(
+        "{hosts: [orders.shop.example]}", "{hosts: [a.example, b.example], at: ['dns:x'], by_name: true}"
+    )
     directory, _ = read({"a.yaml": text.replace("GET", "get")})
 
     faulty = directory.faulty[0]
     assert (faulty.name, [host.value for host in faulty.hosts], faulty.hosts_known) == (
-        "orders", ["a.example", "b.example"], True)
+        "orders",
+        ["a.example", "b.example"],
+        True,
+    )
     assert ([entry.value for entry in faulty.at], faulty.by_name) == (["dns:x"], True)
 
 
-@pytest.mark.parametrize("service", [
-    "{hosts: [a.example, {b}]}", "{hosts: [a.example, 4]}", "{hosts: []}", "{hosts: a.example}", "{hostz: [a.example]}",
-    "{hosts: [a.example], at: x}", "{hosts: [a.example], att: [x]}", "{hosts: [a.example], by_name: 1}",
-    "{hosts: [a.example], hosts: [b.example]}", "{hosts: [a.example, *b]}", "[]", "~",
-])
+@pytest.mark.parametrize(
+    "service",
+    [
+        "{hosts: [a.example, {b}]}",
+        "{hosts: [a.example, 4]}",
+        "{hosts: []}",
+        "{hosts: a.example}",
+        "{hostz: [a.example]}",
+        "{hosts: [a.example], at: x}",
+        "{hosts: [a.example], att: [x]}",
+        "{hosts: [a.example], by_name: 1}",
+        "{hosts: [a.example], hosts: [b.example]}",
+        "{hosts: [a.example, *b]}",
+        "[]",
+        "~",
+    ],
+)
 def test_hosts_are_known_only_when_everything_that_places_the_policy_is_readable(service: str) -> None:
     """A misspelt `at` or half a list of hosts would place the policy wrongly."""
     directory, faults = read({"a.yaml": SOUND.replace("{hosts: [orders.shop.example]}", service)})
@@ -169,7 +212,12 @@ def test_a_policy_in_a_broken_file_keeps_what_came_before_the_error() -> None:
 
 def test_every_policy_of_a_broken_file_is_faulty_also_the_sound_ones() -> None:
     """The whole file counts as faulty, and each document before the error still has its own faults reported."""
-    text = SOUND + "---\n" + SOUND.replace("name: orders", "name: b").replace("GET", "get") + "---\nkind: RoutePolicy\na: ["
+    text = (
+        SOUND
+        + "---\n"
+        + SOUND.replace("name: orders", "name: b").replace("GET", "get")
+        + "---\nkind: RoutePolicy\na: ["
+    )
     directory, faults = read({"a.yaml": text})
 
     assert directory.policies == ()
@@ -177,10 +225,16 @@ def test_every_policy_of_a_broken_file_is_faulty_also_the_sound_ones() -> None:
     assert [(fault.code, fault.policy) for fault in faults] == [("value-invalid", "b"), ("yaml-syntax", "a.yaml")]
 
 
-@pytest.mark.parametrize("text", [
-    GUARDRAILS + "---\na: [", "kind: Guardrails\na: [", "a: [\n---\nkind: Issuers\n", "{a: [1, kind: 'TrustDomains'",
-    "\xff" + GUARDRAILS,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        GUARDRAILS + "---\na: [",
+        "kind: Guardrails\na: [",
+        "a: [\n---\nkind: Issuers\n",
+        "{a: [1, kind: 'TrustDomains'",
+        "\xff" + GUARDRAILS,
+    ],
+)
 def test_a_broken_file_that_speaks_of_a_platform_kind_refuses_the_load(text: str) -> None:
     """A guardrail must not vanish because its file no longer parses."""
     data = text.encode("latin-1")
@@ -188,10 +242,17 @@ def test_a_broken_file_that_speaks_of_a_platform_kind_refuses_the_load(text: str
     assert "" in {fault.policy for fault in read({"a.yaml": data})[1]}
 
 
-@pytest.mark.parametrize(("data", "certain"), [
-    (b"{ broken: [", False), (b"", False), (b"\x00", False), (b"kind: RoutePolicy\na: [", True),
-    (b"\xef\xbb\xbfkind: RoutePolicy\n", True), (b"routes: []\na: [", True),
-])
+@pytest.mark.parametrize(
+    ("data", "certain"),
+    [
+        (b"{ broken: [", False),
+        (b"", False),
+        (b"\x00", False),
+        (b"kind: RoutePolicy\na: [", True),
+        (b"\xef\xbb\xbfkind: RoutePolicy\n", True),
+        (b"routes: []\na: [", True),
+    ],
+)
 def test_a_broken_file_of_unknown_hosts_says_whether_its_kind_is_certain(data: bytes, certain: bool) -> None:
     """Linking decides what a file that might have held anything means for the load."""
     directory, faults = read({"a.yaml": data})

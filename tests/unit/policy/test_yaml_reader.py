@@ -6,17 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from authz.policy.yaml_reader import (
-    MAX_DEPTH,
-    MAX_FILE_BYTES,
-    MAX_NODES,
-    Mapping,
-    Node,
-    Scalar,
-    Sequence,
-    core_value,
-    read_file,
-)
+from authz.policy.yaml_reader import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, core_value, read_file
+from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence
 
 SOUND = Path(__file__).parents[2] / "cases" / "lint" / "sound"
 
@@ -38,14 +29,42 @@ def faults(text: str | bytes) -> list[tuple[str, int, int]]:
     return [(fault.code, fault.place.line, fault.place.column) for fault in found]
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("", None), ("~", None), ("null", None), ("Null", None), ("nUll", "nUll"),
-    ("true", True), ("FALSE", False), ("yes", "yes"), ("no", "no"), ("on", "on"), ("off", "off"), ("y", "y"),
-    ("42", 42), ("-7", -7), ("+7", 7), ("007", 7), ("0o17", 15), ("0xfF", 255), ("0b1", "0b1"), ("1_000", "1_000"),
-    ("1.5", 1.5), (".5", 0.5), ("1e3", 1000.0), ("1.", 1.0), (".", "."), ("-", "-"),
-    ("2026-11-21", "2026-11-21"), ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00Z"), ("12:30:45", "12:30:45"),
-    ("42\n", "42\n"), ("٣", "٣"),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("~", None),
+        ("null", None),
+        ("Null", None),
+        ("nUll", "nUll"),
+        ("true", True),
+        ("FALSE", False),
+        ("yes", "yes"),
+        ("no", "no"),
+        ("on", "on"),
+        ("off", "off"),
+        ("y", "y"),
+        ("42", 42),
+        ("-7", -7),
+        ("+7", 7),
+        ("007", 7),
+        ("0o17", 15),
+        ("0xfF", 255),
+        ("0b1", "0b1"),
+        ("1_000", "1_000"),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("1e3", 1000.0),
+        ("1.", 1.0),
+        (".", "."),
+        ("-", "-"),
+        ("2026-11-21", "2026-11-21"),
+        ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00Z"),
+        ("12:30:45", "12:30:45"),
+        ("42\n", "42\n"),
+        ("٣", "٣"),
+    ],
+)
 def test_plain_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) -> None:
     """Words, integers and floats as §10.3.2 has them; dates and the booleans of YAML 1.1 are text."""
     result = core_value(text)
@@ -67,37 +86,50 @@ def test_quoted_scalars_are_always_text() -> None:
     assert plain(read.documents[0].root) == {"a": "42", "b": "true", "c": "null\n"}
 
 
-@pytest.mark.parametrize(("text", "code", "line", "column"), [
-    ("a: !!str x", "yaml-tag", 1, 4),
-    ("a: ! x", "yaml-tag", 1, 4),
-    ("a: !!map {b: 1}", "yaml-tag", 1, 4),
-    ("%YAML 1.1\n---\na: 1", "yaml-tag", 1, 1),
-    ("%TAG ! tag:x,2000:\n---\na: 1", "yaml-tag", 1, 1),
-    ("a: &x 1", "yaml-alias", 1, 4),
-    ("a: &x [1]", "yaml-alias", 1, 4),
-    ("a: 1\n<<: {b: 2}", "yaml-merge", 2, 1),
-    ("a: 1\nb: 2\na: 3", "yaml-duplicate-key", 3, 1),
-    ("1: a", "yaml-key", 1, 1),
-    ("? [a]\n: b", "yaml-key", 1, 3),
-    ("{a}: b", "yaml-key", 1, 1),
-    ("true: b", "yaml-key", 1, 1),
-    ("a:\n\tb: c", "yaml-syntax", 2, 1),
-    ("a: [b", "yaml-syntax", 2, 1),
-    ("a: b: c", "yaml-syntax", 1, 5),
-    ("[\n" * (MAX_DEPTH + 1), "yaml-limit", MAX_DEPTH + 1, 1),
-    ("[" * 5000, "yaml-limit", 1, 1001),
-    ("- " * (MAX_DEPTH + 1), "yaml-limit", 1, 2 * MAX_DEPTH + 1),
-])
+@pytest.mark.parametrize(
+    ("text", "code", "line", "column"),
+    [
+        ("a: !!str x", "yaml-tag", 1, 4),
+        ("a: ! x", "yaml-tag", 1, 4),
+        ("a: !!map {b: 1}", "yaml-tag", 1, 4),
+        ("%YAML 1.1\n---\na: 1", "yaml-tag", 1, 1),
+        ("%TAG ! tag:x,2000:\n---\na: 1", "yaml-tag", 1, 1),
+        ("a: &x 1", "yaml-alias", 1, 4),
+        ("a: &x [1]", "yaml-alias", 1, 4),
+        ("a: 1\n<<: {b: 2}", "yaml-merge", 2, 1),
+        ("a: 1\nb: 2\na: 3", "yaml-duplicate-key", 3, 1),
+        ("1: a", "yaml-key", 1, 1),
+        ("? [a]\n: b", "yaml-key", 1, 3),
+        ("{a}: b", "yaml-key", 1, 1),
+        ("true: b", "yaml-key", 1, 1),
+        ("a:\n\tb: c", "yaml-syntax", 2, 1),
+        ("a: [b", "yaml-syntax", 2, 1),
+        ("a: b: c", "yaml-syntax", 1, 5),
+        ("[\n" * (MAX_DEPTH + 1), "yaml-limit", MAX_DEPTH + 1, 1),
+        ("[" * 5000, "yaml-limit", 1, 1001),
+        ("- " * (MAX_DEPTH + 1), "yaml-limit", 1, 2 * MAX_DEPTH + 1),
+    ],
+)
 def test_what_strict_yaml_refuses_is_reported_at_its_place(text: str, code: str, line: int, column: int) -> None:
     """Each refusal has its own code, line and column."""
     assert (code, line, column) in faults(text)
 
 
-@pytest.mark.parametrize(("data", "column"), [
-    (b"\xef\xbb\xbfa: 1", 1), (b"a: \xff", 4), (b"a: \xed\xa0\x80", 4), (b"a: x\x00y", 5), (b"a: \x7f", 4),
-    ("a: 1 # \u2028b: 2".encode(), 8), ("a: \x85".encode(), 4), ("a: x\ufeff".encode(), 5),
-    ("é: \x01".encode(), 4), ("a: 1".encode("utf-16"), 1),
-])
+@pytest.mark.parametrize(
+    ("data", "column"),
+    [
+        (b"\xef\xbb\xbfa: 1", 1),
+        (b"a: \xff", 4),
+        (b"a: \xed\xa0\x80", 4),
+        (b"a: x\x00y", 5),
+        (b"a: \x7f", 4),
+        ("a: 1 # \u2028b: 2".encode(), 8),
+        ("a: \x85".encode(), 4),
+        ("a: x\ufeff".encode(), 5),
+        ("é: \x01".encode(), 4),
+        ("a: 1".encode("utf-16"), 1),
+    ],
+)
 def test_characters_that_yaml_versions_read_differently_end_the_file(data: bytes, column: int) -> None:
     """Controls, byte order marks, the line breaks of YAML 1.1, and anything but UTF-8."""
     assert faults(data) == [("yaml-syntax", 1, column)]
@@ -131,7 +163,9 @@ def test_a_file_cut_by_a_bad_character_loses_its_last_document() -> None:
     read = read_file("f.yaml", b"a: 1\n---\nb: 2\nc: shop.example\x00")
 
     assert [(document.complete, plain(document.root)) for document in read.documents] == [
-        (True, {"a": 1}), (False, "<unread>")]
+        (True, {"a": 1}),
+        (False, "<unread>"),
+    ]
 
 
 def test_nothing_between_two_separators_is_no_document() -> None:
@@ -141,9 +175,10 @@ def test_nothing_between_two_separators_is_no_document() -> None:
     assert [plain(document.root) for document in read.documents] == [{"a": 1}]
 
 
-@pytest.mark.parametrize("text", [
-    "match: {path: /orders/{order_id}}", "hosts: [{tenant}.shop.example]", "hosts:\n  - {tenant}.shop.example\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    ["match: {path: /orders/{order_id}}", "hosts: [{tenant}.shop.example]", "hosts:\n  - {tenant}.shop.example\n"],
+)
 def test_bare_braces_get_the_message_that_says_to_quote(text: str) -> None:
     """The error that people will meet names its way out."""
     broken = read_file("f.yaml", text.encode()).broken
@@ -169,11 +204,13 @@ def test_without_libyaml_the_same_is_read(path: Path) -> None:
     fast = read_file("f.yaml", path.read_bytes())
     slow = read_file("f.yaml", path.read_bytes(), python=True)
 
-    assert [plain(document.root) for document in slow.documents] == [plain(document.root) for document in fast.documents]
+    assert [plain(document.root) for document in slow.documents] == [
+        plain(document.root) for document in fast.documents
+    ]
     assert [document.place for document in slow.documents] == [document.place for document in fast.documents]
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: b: c", "a:\n\tb: 1", "m: {path: /o/{id}}", "\"", "@", "- a\nb: c"])
+@pytest.mark.parametrize("text", ["a: [", "a: b: c", "a:\n\tb: 1", "m: {path: /o/{id}}", '"', "@", "- a\nb: c"])
 def test_without_libyaml_the_same_is_refused(text: str) -> None:
     """A syntax error is one fault there as well."""
     broken = read_file("f.yaml", text.encode(), python=True).broken
