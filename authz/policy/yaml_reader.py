@@ -20,6 +20,8 @@ import yaml
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.yaml_tree import Document, Mapping, Node, ReadFile, Scalar, Sequence, Unread, show
 
+__all__ = ["Document", "Mapping", "Node", "ReadFile", "Scalar", "Sequence", "Unread", "core_value", "read_file"]
+
 MAX_FILE_BYTES: Final = 1024 * 1024
 """The size that a Kubernetes ConfigMap can have."""
 MAX_DEPTH: Final = 64
