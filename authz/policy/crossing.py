@@ -96,7 +96,7 @@ def _below(rest: Leaf, node: Node, meet: Node | None, way: _Way) -> Iterator[Rou
             yield _conflict(rest, child.leaf, step)
             return
         if child.rest and not (at and at.rest):
-            yield _conflict(rest, child.rest, step)
+            yield _conflict(rest, child.rest, (step, "x"))
             return
         pending.extend(_steps(child, at, step))
 
