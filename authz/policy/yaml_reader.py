@@ -52,11 +52,11 @@ class _Stop(Exception):
 def read_file(file: str, data: bytes, *, python: bool = False) -> ReadFile:
     """Every document of one file; never raises, whatever the bytes. `python`: without libyaml, also where it is."""
     if len(data) > MAX_FILE_BYTES:
-        stop = _Stop(0, 1, 1, FaultCode.YAML_LIMIT, f"the file is larger than {MAX_FILE_BYTES} bytes")
-        return _ended(file, [], None, stop, data.decode("utf-8", "replace"))
+        large = _Stop(0, 1, 1, FaultCode.YAML_LIMIT, f"the file is larger than {MAX_FILE_BYTES} bytes")
+        return _ended(file, [], None, large, data.decode("utf-8", "replace"))
     text, cut = _characters(data)
     reader = _Reader(file, text if cut is None else text[: cut.index])
-    stop = reader.run(PythonParser if python or not yaml.__with_libyaml__ else yaml.cyaml.CParser)
+    stop = reader.run(yaml.BaseLoader if python or not yaml.__with_libyaml__ else yaml.CBaseLoader)
     if cut is not None and (stop is None or stop.index >= cut.index):
         return _ended(file, reader.documents, reader.cut_off(), cut, text[reader.begin :])
     if stop is not None:
@@ -300,15 +300,6 @@ class _Reader:
     def _limit(self, event: yaml.NodeEvent, message: str) -> None:
         mark: Any = event.start_mark
         raise _Stop(mark.index, mark.line + 1, mark.column + 1, FaultCode.YAML_LIMIT, message)
-
-
-class PythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
-    """PyYAML's own event parser, where libyaml isn't built in: the same events, many times slower."""
-
-    def __init__(self, text: str) -> None:
-        yaml.reader.Reader.__init__(self, text)
-        yaml.scanner.Scanner.__init__(self)
-        yaml.parser.Parser.__init__(self)
 
 
 # --- syntax errors, in words -----------------------------------------------------------------------------
