@@ -17,7 +17,7 @@ from authz.policy.compiled import CompiledRoute, PathTemplate, Usage
 from authz.policy.document import Bind, FaultyPolicy, RouteDeclaration, RoutePolicyDocument, Text
 from authz.policy.faults import Fault, FaultCode, Faults, Place, Severity
 from authz.policy.hosts import HostEntry, HostPattern, read_host
-from authz.policy.ownership import Land, read_destination
+from authz.policy.ownership import Division, Land, read_destination
 from authz.policy.templates import read_template
 
 
@@ -61,7 +61,8 @@ class Candidate:
     """A policy while linking goes on; only `policy.link` and this module change it.
 
     `lost_hosts` and `lost_at` are claims of a last good text that the platform or a clash took away.
-    `hosts_known` is false when an entry can't be read, so that it can't be closed.
+    `hosts_known` is false when an entry can't be read, so that it can't be closed; `at_known` likewise, so that it
+    is to be closed everywhere.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Candidate:
     at: Mapping[str, Text] = field(default_factory=dict)
     by_name: bool = False
     hosts_known: bool = True
+    at_known: bool = True
     routes: tuple[CompiledRoute, ...] = ()
     faults: list[Fault] = field(default_factory=list)
     lost_hosts: set[HostPattern] = field(default_factory=set)
@@ -153,10 +155,12 @@ def closed(faulty: FaultyPolicy, digest: str) -> Candidate:
     """What is left of a policy that can't be read and has no last good text."""
     faults = Faults()
     hosts = _claims(faulty.hosts, faults, faulty.name)
+    hosts_known = faulty.hosts_known and not _has_errors(faults)
+    at = _destinations(faulty.at, faults, faulty.name)
     return Candidate(
         name=faulty.name or faulty.place.file, status=PolicyStatus.UNAVAILABLE, document=None, digest=digest,
-        kept=None, place=faulty.place, claims=hosts, at=_destinations(faulty.at, faults, faulty.name),
-        by_name=faulty.by_name, hosts_known=faulty.hosts_known and not _has_errors(faults),
+        kept=None, place=faulty.place, claims=hosts, at=at, by_name=faulty.by_name, hosts_known=hosts_known,
+        at_known=len(at) == len({text.value for text in faulty.at}),
     )
 
 
@@ -165,10 +169,12 @@ def _claimant(
 ) -> Candidate:
     name = document.name
     claims = _claims(document.hosts, faults, name)
+    hosts_known = not _has_errors(faults)
+    at = _destinations(document.at, faults, name)
     return Candidate(
         name=name, status=status, document=document, digest=digest, kept=kept, place=document.place, claims=claims,
-        at=_destinations(document.at, faults, name), by_name=document.by_name,
-        hosts_known=not _has_errors(faults),
+        at=at, by_name=document.by_name, hosts_known=hosts_known,
+        at_known=len(at) == len({text.value for text in document.at}),
     )
 
 
@@ -256,11 +262,16 @@ def _host_variables(candidate: Candidate) -> frozenset[str]:
     return frozenset(claim.entry.variable for claim in candidate.claims if claim.entry.variable)
 
 
+def _divisions_of(candidate: Candidate, land: Land) -> list[Division]:
+    """The divided hosts that the policy serves a share of."""
+    divisions = (land.divisions.get(claim.entry.pattern) for claim in candidate.served)
+    return [division for division in divisions if division is not None and candidate.name in division.shares]
+
+
 def _check_shares(
     candidate: Candidate, document: RoutePolicyDocument, routes: Iterable[CompiledRoute], land: Land, faults: Faults,
 ) -> None:
-    divisions = [land.divisions[claim.entry.pattern] for claim in candidate.served
-                 if claim.entry.pattern in land.divisions]
+    divisions = _divisions_of(candidate, land)
     if not divisions:
         return
     declared = {route.id: route for route in document.routes}
@@ -282,8 +293,7 @@ def _fitting(
     land, name = ground.land, document.name
     templates = _templates(document, faults)
     compiled = ground.compiler.compile(document, templates, _host_variables(candidate), faults)
-    divisions = [land.divisions[claim.entry.pattern] for claim in candidate.served
-                 if claim.entry.pattern in land.divisions]
+    divisions = _divisions_of(candidate, land)
     _check_shares(candidate, document, compiled.values(), land, faults)
     for route in document.routes:
         template = templates.get(route.id)

@@ -154,6 +154,7 @@ def _merged(known: Candidate | None, candidate: Candidate) -> Candidate:
     candidate.at = {**known.at, **candidate.at}
     candidate.by_name = known.by_name or candidate.by_name
     candidate.hosts_known = known.hosts_known and candidate.hosts_known
+    candidate.at_known = known.at_known and candidate.at_known
     return candidate
 
 

@@ -67,10 +67,13 @@ def _zone_at(point: str, roaming: frozenset[str], site: _Site) -> Zone:
 
 def _is_roaming(name: str, site: _Site) -> bool:
     """Whether nothing tells where a policy that is down stands: its hosts are closed everywhere."""
-    if site.land.bind is Bind.HOST or site.land.entries_of(name):
+    if site.land.bind is Bind.HOST:
         return False
     candidate = site.candidates.get(name)
-    return candidate is None or not (candidate.at or candidate.by_name)
+    if candidate is not None and not candidate.at_known:
+        return True
+    known = candidate is not None and (candidate.at or candidate.by_name)
+    return not known and not site.land.entries_of(name)
 
 
 def _zone(live: AbstractSet[str], closed: AbstractSet[str], site: _Site) -> Zone:
@@ -81,7 +84,8 @@ def _zone(live: AbstractSet[str], closed: AbstractSet[str], site: _Site) -> Zone
         if pattern not in bindings and not closed.isdisjoint(division.shares):
             bindings[pattern] = _divided(division, (), "", site)
     _close(live, closed, site, bindings)
-    return Zone(HostTable(bindings.items()), frozenset(live | closed))
+    # Who stands here no more can't be named here either; who is down may be, and answers 503.
+    return Zone(HostTable(bindings.items()), frozenset(live | (closed & site.down)))
 
 
 def _bind_live(live: Iterable[Candidate], site: _Site, bindings: dict[HostPattern, Binding]) -> None:

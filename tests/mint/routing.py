@@ -40,7 +40,8 @@ def route(template: str, *methods: str, name: str = "", policy: str = "p", upgra
 
 
 def policy(
-    name: str, *paths: str, hosts: str = "a.example", at: str = "", extra: str = "", allow: str = "{public: open to all}",
+    name: str, *paths: str, hosts: str = "a.example", at: str = "", extra: str = "",
+    allow: str = "{public: open to all}",
 ) -> bytes:
     """A RoutePolicy: one GET route for each path, with the path as its id."""
     lines = [

@@ -72,7 +72,8 @@ def choose(request: AuthzRequest, *routes: CompiledRoute) -> str:
 
 
 @pytest.mark.parametrize(("method", "upgrade", "chosen"), [
-    ("GET", "", "read"), ("HEAD", "", "any"), ("PURGE", "", "any"), ("M-SEARCH", "", "any"), ("get", "", "method_unmatched"),
+    ("GET", "", "read"), ("HEAD", "", "any"), ("PURGE", "", "any"), ("M-SEARCH", "", "any"),
+    ("get", "", "method_unmatched"),
     ("*", "", "method_unmatched"), ("TRACE", "", "method_unmatched"), ("GET", "websocket", "socket"),
     ("POST", "websocket", "method_unmatched"), ("GET", "h2c", "route_unmatched"), ("7", "", "method_unmatched"),
 ])

@@ -20,7 +20,8 @@ def test_a_template_is_read_into_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["/", "/**", "/a", "/a/", "/a/**", "/{x}", "/{x:int}/b/", "/Jürgen", "/a b", "/.well-known/x", "/x.v1.S/Get"],
+    "text",
+    ["/", "/**", "/a", "/a/", "/a/**", "/{x}", "/{x:int}/b/", "/Jürgen", "/a b", "/.well-known/x", "/x.v1.S/Get"],
 )
 def test_a_template_is_written_back_as_it_was(text: str) -> None:
     """Formatting undoes parsing."""
