@@ -24,7 +24,7 @@ _SCOPE: Final = re.compile(_SCOPE_TOKEN)
 def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
     """The person or client that a verified token speaks of. Made once per token and kept with it."""
     claims = token.claims
-    scopes = _scopes(lookup(claims, settings.scopes))
+    scope_text = _scope_text(lookup(claims, settings.scopes))
     client = _text(lookup(claims, settings.client))
     subject: str = claims["sub"]
     return User(
@@ -33,7 +33,7 @@ def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
         subject=subject,
         kind=_kind(claims, subject, client, settings),
         client=client,
-        scopes=None if scopes is None else frozenset(scopes),
+        scopes=None if scope_text is None else frozenset(scope_text.split()),
         groups=_texts(lookup(claims, settings.groups)),
         roles=_texts(lookup(claims, settings.roles)),
         acr=_text(claims.get("acr")),
@@ -44,7 +44,7 @@ def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
         claims=claims,
         aliases=_aliases(claims, settings),
         subject_hash=subject_hash(settings.issuer, subject),
-        scope_text=" ".join(scopes or ()),
+        scope_text=scope_text or "",
     )
 
 
@@ -75,12 +75,13 @@ def _aliases(claims: Mapping[str, Any], settings: IssuerSettings) -> Mapping[str
     return found
 
 
-def _scopes(value: object) -> list[str] | None:
-    """A blank-separated string or an array; one empty or malformed element spoils the whole claim (§2)."""
+def _scope_text(value: object) -> str | None:
+    """The scopes with one blank between them, from a string or an array; one empty or malformed element spoils
+    the whole claim (§2)."""
     if type(value) is str:
-        return value.split(" ") if _SCOPES.fullmatch(value) else None
+        return value if _SCOPES.fullmatch(value) else None
     if type(value) is list and all(type(item) is str and _SCOPE.fullmatch(item) for item in value):
-        return value
+        return " ".join(value)
     return None
 
 

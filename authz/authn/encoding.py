@@ -119,8 +119,16 @@ def _check_surrogates(value: object) -> None:
         raise EncodingError("lone surrogate (RFC 7493 §2.1)") from None
 
 
+_COMMON: Final = {name: name for name in (
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "client_id", "scope", "scp", "groups", "roles", "cnf",
+    "acr", "amr", "auth_time", "sid", "tenant", "email", "name", "given_name", "family_name", "preferred_username",
+)}
+"""Names that most tokens hold: verified claims are kept by the thousand and share these strings."""
+_common: Final = _COMMON.get
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
+    value = {_common(name, name): member for name, member in pairs}
     if len(value) != len(pairs):
         raise EncodingError("duplicate member (RFC 7493 §2.3)")
     return value

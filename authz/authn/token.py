@@ -170,7 +170,8 @@ def _audiences(claims: Mapping[str, Any], settings: IssuerSettings) -> frozenset
     audiences = frozenset((value,) if type(value) is str else value)
     if audiences.isdisjoint(settings.audiences):
         raise Refused(Reason.AUDIENCE_MISMATCH, "no audience of the token is one of ours (RFC 7519 §4.1.3)")
-    return audiences
+    # Most tokens are for exactly our audiences: their users share one set.
+    return settings.audiences if audiences == settings.audiences else audiences
 
 
 def _is_audience(value: object) -> bool:
