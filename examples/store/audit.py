@@ -24,6 +24,11 @@ class AuditTrail:
         wait_for(f"audit line {decision_id}", lambda: self._known(decision_id), within=5)
         return self._lines[decision_id]
 
+    def lines(self) -> list[dict[str, object]]:
+        """Every line so far; waits for the first."""
+        wait_for("an audit line", lambda: self._read() or self._lines, within=5)
+        return list(self._lines.values())
+
     def _known(self, decision_id: str) -> bool:
         if decision_id not in self._lines:
             self._read()

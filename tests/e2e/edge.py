@@ -85,9 +85,12 @@ class Edge:
         return instance
 
     def start_envoy(
-        self, *, raw: bool = True, authz_ports: tuple[int, ...] = (), local_port: int = 0,
+        self, *, raw: bool = True, authz_ports: tuple[int, ...] = (), local_port: int = 0, tunnels: bool = False,
     ) -> Process:
-        """One Envoy; with several `authz_ports` its cluster has all of them, health-checked as at the gateway."""
+        """One Envoy; with several `authz_ports` its cluster has all of them, health-checked as at the gateway.
+
+        With `tunnels` it would open one for CONNECT, if authz let it.
+        """
         port = self.ports[raw]
         ports = authz_ports or (self.authz.port,)
         configuration = self.directory / f"envoy-{port}.yaml"
@@ -96,7 +99,8 @@ class Edge:
             "AUTHZ_PORT": ports[0], "ENCODE_RAW_HEADERS": str(raw).lower(),
         }
         text = envoys.render("edge-single.yaml", values)
-        configuration.write_text(_with_replacements(text, ports[1:]) if ports[1:] else text)
+        text = _with_replacements(text, ports[1:]) if ports[1:] else text
+        configuration.write_text(_with_tunnels(text) if tunnels else text)
         process = self.processes.start(f"envoy-{port}", envoys.command(configuration))
         process.wait_ready(lambda: accepts(port))
         return process
@@ -174,7 +178,21 @@ def _with_replacements(text: str, ports: tuple[int, ...]) -> str:
     for port in ports:
         address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
         endpoints.append({"endpoint": {"address": address}})
-    cluster |= {key: documented[key] for key in ("health_checks", "common_lb_config")}
+    cluster["health_checks"] = documented["health_checks"]
+    return yaml.safe_dump(configuration)
+
+
+def _with_tunnels(text: str) -> str:
+    """CONNECT switched on, with a route of its own."""
+    configuration = yaml.safe_load(text)
+    chain = configuration["static_resources"]["listeners"][0]["filter_chains"][0]
+    manager = chain["filters"][0]["typed_config"]
+    manager["upgrade_configs"].append({"upgrade_type": "CONNECT"})
+    tunnel = {
+        "match": {"connect_matcher": {}},
+        "route": {"cluster": "app", "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]},
+    }
+    manager["route_config"]["virtual_hosts"][0]["routes"].insert(0, tunnel)
     return yaml.safe_dump(configuration)
 
 

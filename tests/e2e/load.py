@@ -16,7 +16,7 @@ class Load:
     `outcomes` counts statuses; whatever got no answer at all counts under the name of its exception.
     """
 
-    def __init__(self, port: int, target: str, headers: Mapping[str, str], *, threads: int = 4) -> None:
+    def __init__(self, port: int, target: str, headers: Mapping[str, str], *, threads: int = 2) -> None:
         self._port = port
         self._target = target
         self._headers = dict(headers)

@@ -59,12 +59,20 @@ def test_any_other_options_request_is_refused(edge: Edge, headers: dict[str, str
 
 
 def test_connect_makes_no_tunnel(edge: Edge) -> None:
-    """CONNECT is never judged by routes and never goes through."""
-    with socket.create_connection(("127.0.0.1", edge.ports[True]), timeout=5) as connection:
-        connection.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
-        status = connection.recv(4096).split(b"\r\n", 1)[0]
+    """The templates have no tunnels: Envoy has no route for CONNECT."""
+    assert _connect_status(edge.ports[True]) == 404
 
-    assert status.split()[1] == b"400"
+
+def test_connect_is_refused_even_where_envoy_would_tunnel(own_edge: Edge) -> None:
+    """An Envoy with CONNECT switched on asks, and authz never judges a tunnel by routes."""
+    edge = own_edge
+    edge.start_authz()
+    edge.start_envoy(tunnels=True)
+
+    status = _connect_status(edge.ports[True])
+
+    assert status == 400
+    assert [line["reason"] for line in edge.authz.audit.lines()] == ["request_malformed"]
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +131,12 @@ def test_a_grpc_caller_gets_a_grpc_status(edge: Edge, alice: str, tmp_path: Path
 
     assert anonymous == grpc.StatusCode.UNAUTHENTICATED
     assert elsewhere == grpc.StatusCode.PERMISSION_DENIED
+
+
+def _connect_status(port: int) -> int:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        return int(connection.recv(4096).split()[1])
 
 
 def _repeat(conversation: ServerConnection) -> None:
