@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from authz.policy.compiled import VariableType
+from authz.policy.compiled import CompiledRoute, VariableType
 from authz.policy.faults import FaultCode
 from authz.policy.router import Leaf, Node, RouteConflict, Router, name_of
 from authz.policy.templates import covers, format_template, takes
 
 MAX_CONFLICTS: Final = 100
 """Crossings reported for one router; more say nothing new."""
+MAX_PAIRS: Final = 1_000_000
+"""Pairs of nodes looked at for one router, some seconds' work. 10,000 ordinary routes need about as many pairs as
+there are routes; templates that need more are refused rather than let one policy hold up every reload."""
 
 _SAMPLES: Final = {
     VariableType.TEXT: "x",
@@ -51,8 +54,13 @@ def find_crossings(router: Router) -> tuple[RouteConflict, ...]:
     conflicts: list[RouteConflict] = []
     pending = list(_branchings(router.root))
     pending.reverse()
+    looked_at = 0
     while pending and len(conflicts) < MAX_CONFLICTS:
         pair = pending.pop()
+        looked_at += 1
+        if looked_at > MAX_PAIRS:
+            conflicts.append(_too_many(pair))
+            break
         conflicts.extend(_crossings_at(pair))
         pending.extend(_next(pair))
     return tuple(conflicts)
@@ -160,6 +168,24 @@ def _conflict(one: Leaf, other: Leaf, way: _Way) -> RouteConflict:
             f"of `{name_of(first)}` both match `{_witness(way)}` and neither contains the other"
         ),
     )
+
+
+def _too_many(pair: _Pair) -> RouteConflict:
+    first, second = _some_route(pair.one), _some_route(pair.other)
+    return RouteConflict(
+        code=FaultCode.PATH_CROSSING, first=first, second=second,
+        message=(
+            f"the templates around `{name_of(first)}` and `{name_of(second)}` overlap in more ways than are checked "
+            f"({MAX_PAIRS} pairs)"
+        ),
+    )
+
+
+def _some_route(node: Node) -> CompiledRoute:
+    """A route at or below a node: every node of a trie leads to one."""
+    while (leaf := node.leaf or node.rest) is None:
+        node = next(iter(node.children()))
+    return leaf.first()
 
 
 def _witness(way: _Way) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from authz.policy import crossing
 from authz.policy.crossing import MAX_CONFLICTS, find_crossings
 from authz.policy.router import build_router
 from tests.mint import routing
@@ -46,3 +47,15 @@ def test_the_number_of_reports_is_bounded() -> None:
     many = [text for number in range(150) for text in (f"/{number}/{{x}}", f"/{{y}}/v{number}")]
 
     assert len(witnesses(*many)) == MAX_CONFLICTS
+
+
+def test_what_is_too_intertwined_to_be_checked_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is bounded, and what was not checked is not served."""
+    monkeypatch.setattr(crossing, "MAX_PAIRS", 50)
+    many = [text for number in range(20) for text in (f"/a{number}/{{x}}/foo", f"/{{y}}/b{number}/bar")]
+    router, _ = build_router(routing.route(text) for text in many)
+
+    found = find_crossings(router)
+
+    assert len(found) == 1
+    assert "more ways than are checked" in found[0].message
