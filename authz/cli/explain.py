@@ -1,4 +1,5 @@
-"""`authz explain DIR METHOD URL`: what the service would decide and why, from the same matcher and evaluator."""
+"""`authz explain DIR METHOD URL`: what the service would decide and why, from the same matcher and
+evaluator."""
 
 from __future__ import annotations
 
@@ -102,7 +103,9 @@ def _add_user(group: Any) -> None:
     )
     for name in ("scope", "group", "role", "amr"):
         group.add_argument(f"--{name}", action="append", default=[], help="with --as; may be repeated")
-    group.add_argument("--claim", action="append", default=[], metavar="NAME=VALUE", help="with --as; VALUE is JSON or text")
+    group.add_argument(
+        "--claim", action="append", default=[], metavar="NAME=VALUE", help="with --as; VALUE is JSON or text",
+    )
     group.add_argument("--client", help="with --as: the client that the token was issued to")
     group.add_argument("--kind", choices=("person", "client"), help="with --as; default: as the issuer's settings say")
     group.add_argument("--acr", help="with --as")

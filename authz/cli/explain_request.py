@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,7 @@ from authz.model.principal import PrincipalKind, User
 from authz.model.request import Peer, RawRequest
 
 _DNS: Final = "dns:"
+_NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _TOKEN_LIFETIME: Final = 300.0
 """Seconds that an asserted token is still valid."""
 
@@ -56,10 +58,8 @@ def moment(text: str | None) -> float:
     """Seconds since the epoch: RFC 3339 with an offset, or the number itself; None is now."""
     if text is None:
         return time.time()
-    try:
+    if _NUMBER.fullmatch(text):
         return float(text)
-    except ValueError:
-        pass
     try:
         read = datetime.fromisoformat(text)
     except ValueError as error:

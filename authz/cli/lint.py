@@ -7,7 +7,6 @@ from typing import Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, YES
 
-
 NAME: Final = "lint"
 HELP: Final = "report every fault of a policy directory"
 DESCRIPTION: Final = "Reports every fault of a policy directory. Exit code 0, 3 with errors, 5 when unreadable."

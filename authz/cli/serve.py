@@ -59,8 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         clean = app.serve(settings, events)
     except PolicyRefused as refused:
-        lines = list(_fault_lines(settings.policy_dir, refused.faults))
-        raise CommandFailed(_code_of(refused.faults), *lines, "the policy can't be served") from refused
+        for line in _fault_lines(settings.policy_dir, refused.faults):
+            print(line, file=sys.stderr)
+        text = f"the policy directory {settings.policy_dir} can't be served"
+        raise CommandFailed(_code_of(refused.faults), text) from refused
     except ListenError as error:
         raise CommandFailed(ENVIRONMENT, str(error)) from error
     except OSError as error:

@@ -1,7 +1,8 @@
 """What a front is to the rest of the service, and which one takes which address.
 
 A front owns a gRPC library and its sockets, and nothing else: judging is `service.CheckService`, the bound is
-`admission.Admission`, the order of a shutdown is `lifecycle`. A second front is another module that meets `Front`.
+`admission.Admission`, the order of a shutdown is `lifecycle`. A second front is another module that meets
+`Front`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Answering(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """One address that is being listened on. `port` is the bound one (also where 0 was written); 0 for a Unix socket."""
+    """One address that is being listened on. `port` is the bound one (also where 0 was written); 0 for a
+    Unix socket."""
 
     address: str
     port: int

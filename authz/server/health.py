@@ -1,7 +1,8 @@
 """`grpc.health.v1` and server reflection for the grpcio front, each on threads of its own.
 
-Envoy's health checks must be answered while every check thread is busy, and a reflection client that keeps its stream
-open must not hold one up either. Check, Watch and the service names are gRPC's health protocol; both names answer alike.
+Envoy's health checks must be answered while every check thread is busy, and a reflection client that keeps
+its stream open must not hold one up either. Check, Watch and the service names are gRPC's health protocol;
+both names answer alike.
 """
 
 from __future__ import annotations

@@ -145,12 +145,11 @@ def test_silent_connections_dont_keep_probes_out(port: int) -> None:
 @pytest.mark.parametrize("garbage", [b"\r\n\r\n", b"\x16\x03\x01\x00\r\n\r\n", b"GET /" + b"a" * 9000, b"GET\r\n\r\n"])
 def test_garbage_ends_the_connection_only(port: int, garbage: bytes) -> None:
     """What is no HTTP is dropped; the next probe is answered."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        with contextlib.suppress(OSError):
-            connection.sendall(garbage)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(4096):
-                pass
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, contextlib.suppress(OSError):
+        connection.sendall(garbage)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
 
     assert ask(port, "/livez")[0] == 200
 
