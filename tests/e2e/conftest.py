@@ -21,10 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="session")
-def store() -> Iterator[Store]:
-    """The worked example, started once."""
-    with running() as started:
+@pytest.fixture(scope="session", params=[True, False], ids=["raw-headers", "joined-headers"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The worked example, started once for each header mode of Envoy: the same decisions in both."""
+    with running(raw_headers=request.param) as started:
         yield started
 
 

@@ -53,6 +53,18 @@ def test_no_way_in_goes_without_asking(tmp_path: Path, template: str) -> None:
         assert manager["normalize_path"] is False
 
 
+@pytest.mark.parametrize("template", ["gateway.yaml", "sidecar.yaml"])
+def test_no_tls_session_is_resumed(tmp_path: Path, template: str) -> None:
+    """A resumed session would skip the check of a certificate that is no longer good."""
+    configuration = yaml.safe_load(_filled(tmp_path, template, "true"))
+
+    for chain in configuration["static_resources"]["listeners"][0]["filter_chains"]:
+        tls = chain["transport_socket"]["typed_config"]
+
+        assert tls["disable_stateless_session_resumption"] is True
+        assert tls["disable_stateful_session_resumption"] is True
+
+
 def test_a_placeholder_without_a_value_is_an_error(tmp_path: Path) -> None:
     """Nothing is ever started with a hole in its configuration."""
     with pytest.raises(KeyError):
