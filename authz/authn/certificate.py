@@ -54,6 +54,9 @@ def load_der(encoded: str) -> x509.Certificate:
         octets = binascii.a2b_base64(encoded.encode("ascii"), strict_mode=True)
         certificate = x509.load_der_x509_certificate(octets)
         version = certificate.version
+        # Names and times are parsed on demand: here a broken one is still a broken certificate.
+        _ = certificate.subject, certificate.issuer
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (ValueError, x509.InvalidVersion):
         raise CertificateError("no base64 DER certificate (RFC 5280 §4.1)") from None
     if version is not x509.Version.v3:

@@ -103,7 +103,7 @@ def test_a_sound_certificate_is_verified(what: str, make: Callable[[], Issued]) 
     ("an unknown critical extension", lambda: svid(extra=critical(_UNKNOWN))),
     ("an RSA key of 1024 bits", lambda: svid(private=rsa_key(1024))),
     ("a key on another curve", lambda: svid(private=ec.generate_private_key(ec.SECP256K1()))),
-    ("a DSA key", lambda: svid(private=dsa.generate_private_key(2048))),  # type: ignore[arg-type]
+    ("a DSA key", lambda: svid(private=dsa.generate_private_key(2048))),
     ("a signature over SHA-224", lambda: svid(digest=hashes.SHA224())),
     ("expired", lambda: svid(end=moment(NOW - 1))),
     ("not yet valid", lambda: svid(begin=moment(NOW + 1))),
