@@ -34,7 +34,7 @@ demo-up: $(READY) ## start the worked example and leave it running, with curl li
 
 .PHONY: test test-fast test-e2e test-real
 test: $(READY) ## run every test that needs no service installed: unit, property, integration, end to end
-	@$(PYTEST) -n auto --dist loadfile
+	@$(PYTEST) -n auto --dist loadfile --ignore tests/real
 
 test-fast: $(READY) ## run the tests that start no process: unit, property, architecture
 	@$(PYTEST) -q -n auto $(FAST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -24,6 +25,11 @@ AMBIGUOUS_WORDS: Final = {
     "workload, for a caller that is a program": re.compile(r"\b(service|machine|workload)[ -]users?\b"),
     "authentication or authorization": re.compile(r"(?<![\w./`-])[Aa]uth(?![\w./`=-])"),
 }
+_CLIENTS: Final = (
+    (sys.executable, "-m", "pip", "config", "list"),
+    ("npm", "config", "get", "registry"),
+    ("go", "env", "GOPROXY"),
+)
 THIS_FILE: Final = "tests/architecture/test_house.py"
 
 
@@ -54,13 +60,13 @@ def test_no_package_registry_is_named() -> None:
 
 
 def _hosts_of_the_system() -> set[str]:
-    """The hosts that this machine's package clients are set to."""
+    """The hosts that this machine's package clients are set to, those of the clients that are installed."""
     lists = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
-    text = "\n".join(file.read_text(encoding="utf-8") for file in lists if file.is_file())
-    listing = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    )
-    found = re.findall(r"https?://([^/\s:'\"]+)", text + listing.stdout)
+    told = [file.read_text(encoding="utf-8") for file in lists if file.is_file()]
+    for command in _CLIENTS:
+        if shutil.which(command[0]) is not None:
+            told.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    found = re.findall(r"https?://([^/\s:,'\"]+)", "\n".join(told))
     return {host for host in found if "." in host}
 
 
