@@ -6,7 +6,7 @@ has a page in docs/faults/.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -84,6 +84,11 @@ class Faults:
         return iter(self._faults)
 
 
+def has_errors(faults: Iterable[Fault]) -> bool:
+    """Whether one of them is more than a warning."""
+    return any(fault.severity is Severity.ERROR for fault in faults)
+
+
 class FaultCode(Enum):
     """The registry: `(code, help line, severity)`. Grouped by who finds them."""
 
@@ -98,6 +103,7 @@ class FaultCode(Enum):
     FILE_NAME = ("file-name", "Rename the file so that it ends in .yaml.")
     # sources: the directory and the files that it refers to
     FILE_UNREADABLE = ("file-unreadable", "Make it a readable file inside the policy directory.")
+    FILE_MISSING = ("file-missing", "Add the file, or correct its name: it is relative to the policy directory.")
     FILE_CONTENT = ("file-content", "Replace the file by one of the kind that the document refers to.")
     DIRECTORY_LIMIT = ("directory-limit", "Remove files that are no policies: number, size and depth are bounded.")
     # parse
@@ -154,11 +160,6 @@ class FaultCode(Enum):
     GUARDRAIL_UNKNOWN_ROUTE = ("guardrail-unknown-route", "Remove the exception or correct the name.", Severity.WARNING)
     GUARDRAIL_EXPIRED = ("guardrail-expired", "Remove the exception or agree on a new date.", Severity.WARNING)
     DENY_EVADABLE = ("deny-evadable", "Use `require`, where absence denies.", Severity.WARNING)
-    VARIABLE_UNUSED = (
-        "variable-unused",
-        "Refer to it in a requirement, or accept any value on purpose.",
-        Severity.WARNING,
-    )
     # issuers, trust domains
     ISSUER_DUPLICATE = ("issuer-duplicate", "Two names for one issuer: keep one.")
     ISSUER_URL = ("issuer-url", "Issuers and key URLs are https URLs without query or fragment.")

@@ -101,7 +101,7 @@ def _guardrail(reading: Reading, node: Node) -> GuardrailDeclaration:
             node,
             FaultCode.VALUE_INVALID,
             f"a guardrail has exactly one of `forbid`, `require`, `deny`; here: {here}",
-            help="Write one guardrail for each effect.",
+            advice="Write one guardrail for each effect.",
         )
     return GuardrailDeclaration(
         place=reading.place(node),
@@ -127,7 +127,7 @@ def _absent(reading: Reading, entries: MappingType[str, Node]) -> bool:
             entries["absent"],
             FaultCode.VALUE_INVALID,
             "`absent` stands only beside `deny`",
-            help="Remove it: under `require` absence denies in any case.",
+            advice="Remove it: under `require` absence denies in any case.",
         )
     return reading.choice(entries["absent"], "`absent`", _ABSENT) is not False
 
@@ -135,7 +135,7 @@ def _absent(reading: Reading, entries: MappingType[str, Node]) -> bool:
 def _scope(reading: Reading, node: Node) -> Scope:
     entries = reading.fields(node, "`for`", ("hosts", "path", "methods", "policies"))
     if not entries and not getattr(node, "entries", True):
-        reading.fault(node, FaultCode.LIST_EMPTY, "`for` is empty", help="Leave `for` out to cover every route.")
+        reading.fault(node, FaultCode.LIST_EMPTY, "`for` is empty", advice="Leave `for` out to cover every route.")
     policies = _policies(reading, entries["policies"], "`policies`", single=True) if "policies" in entries else ()
     return Scope(
         hosts=reading.texts(entries["hosts"], "`hosts`", single=True) if "hosts" in entries else (),

@@ -196,13 +196,13 @@ def _claim_path(reading: Reading, node: Node, what: str) -> ClaimPath:
             node,
             FaultCode.CLAIM_PATH,
             f"{what}: a dot divides {show(text)} into {len(path)} keys",
-            help='Write a list of keys: ["https://shop.example/roles"].',
+            advice='Write a list of keys: ["https://shop.example/roles"].',
         )
     elif text and not all(path):
         reading.fault(
             node,
             FaultCode.CLAIM_PATH,
             f"{what}: the path {show(text)} has an empty part",
-            help="Write the keys from the outermost object inwards, with a dot between two.",
+            advice="Write the keys from the outermost object inwards, with a dot between two.",
         )
     return path

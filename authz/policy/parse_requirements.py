@@ -236,7 +236,7 @@ def _check_claim_path(reading: Reading, key: Node, path: str) -> None:
             key,
             FaultCode.CLAIM_PATH,
             f"the claim path {show(path)} has an empty part",
-            help="Write the keys from the outermost object inwards, with a dot between two.",
+            advice="Write the keys from the outermost object inwards, with a dot between two.",
         )
 
 
@@ -268,7 +268,7 @@ def _exists(reading: Reading, node: Node, what: str, negated: bool) -> tuple[Val
             node,
             FaultCode.REQUIREMENT_SHAPE,
             "`exists: false` can't stand under `not`",
-            help="Write `exists: true` outside `not`.",
+            advice="Write `exists: true` outside `not`.",
         )
     return (Value(reading.place(node), literal=wanted),)
 

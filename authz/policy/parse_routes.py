@@ -156,7 +156,7 @@ def _grpc(
             node,
             FaultCode.VALUE_INVALID,
             "`grpc` says methods and path by itself",
-            help="Remove the other keys of `match`.",
+            advice="Remove the other keys of `match`.",
         )
     method = reading.text(entries["grpc"], "`grpc`")
     if method and not _GRPC.fullmatch(method):

@@ -44,7 +44,7 @@ def _bundles(reading: Reading, node: Node) -> dict[str, BundleFile]:
         try:
             check_trust_domain(name)
         except SpiffeIdError as error:
-            reading.fault(key, FaultCode.NAME_INVALID, str(error), help="Write the name as SPIFFE IDs have it.")
+            reading.fault(key, FaultCode.NAME_INVALID, str(error), advice="Write the name as SPIFFE IDs have it.")
         found[name] = _bundle(reading, value, f"the trust domain {show(name)}")
     return found
 

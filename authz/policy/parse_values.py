@@ -57,9 +57,9 @@ class Reading:
     def place(self, node: Node) -> Place:
         return Place(self.file, node.line, node.column)
 
-    def fault(self, node: Node, code: FaultCode, message: str, *, help: str | None = None) -> None:  # noqa: A002
+    def fault(self, node: Node, code: FaultCode, message: str, *, advice: str | None = None) -> None:
         if type(node) is not Unread:
-            self.faults.add(self.place(node), code, message, help=help)
+            self.faults.add(self.place(node), code, message, help=advice)
 
     def suggestion(self, word: str, known: Collection[str]) -> str:
         """`; did you mean …?`, or nothing."""
@@ -293,7 +293,7 @@ class Reading:
                 node,
                 FaultCode.VALUE_TYPE,
                 message + ": braces that aren't quoted make a mapping",
-                help='Quote the value, like "{order_id}", or a path like "/orders/{order_id}".',
+                advice='Quote the value, like "{order_id}", or a path like "/orders/{order_id}".',
             )
         else:
             self.fault(node, FaultCode.VALUE_TYPE, message)

@@ -22,7 +22,7 @@ from authz.policy.yaml_tree import Document, Mapping, Node, ReadFile, Scalar, Se
 
 __all__ = ["Document", "Mapping", "Node", "ReadFile", "Scalar", "Sequence", "Unread", "core_value", "read_file"]
 
-MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """The size that a Kubernetes ConfigMap can have."""
 MAX_DEPTH: Final = 64
 """Collections inside one another; well under libyaml's own 1000, and far more than a requirement needs."""

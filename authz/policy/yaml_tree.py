@@ -34,6 +34,8 @@ class Scalar(Node):
 
 
 class Sequence(Node):
+    """`items` in the written order."""
+
     __slots__ = ("items",)
 
     def __init__(self, line: int, column: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authz.policy.document import Credential, NamedRequirement, PathVariable, UserClaim
+from authz.policy.document import Credential, NamedRequirement, PathVariable, UserClaim, UserRequirement
 from tests.unit.policy.reading import POLICY, codes, policy, read, with_route
 
 ALLOW = "{user: {}}"
@@ -191,5 +191,6 @@ def test_references_of_a_path_variable_are_kept_for_linking() -> None:
     """Whether the route has the variable is settled there."""
     found = policy(with_route("{user: {scopes: {any: ['{path.tenant}:admin']}}}")).routes[0].allow
 
-    value = found.scopes.values[0]  # type: ignore[union-attr]
+    assert isinstance(found, UserRequirement) and found.scopes is not None
+    value = found.scopes.values[0]
     assert (value.reference, value.prefix, value.suffix) == (PathVariable("tenant"), "", ":admin")
