@@ -151,22 +151,23 @@ def _print_row(cells: Sequence[str]) -> None:
 
 def _serve(store: Store) -> int:
     """Leave it running with lines to copy."""
-    edge = store.ports["gateway"].inbound
-    curl = f"curl --cacert {store.web_ca_file} --connect-to {PUBLIC_HOST}:443:127.0.0.1:{edge}"
-    orders = store.ports["orders"].inbound
-    svid = store.identities.svid("inventory")
-    inside = f"curl --insecure --cert {svid} --connect-to orders.shop.example:443:127.0.0.1:{orders}"
+    edge, orders = store.ports["gateway"].inbound, store.ports["orders"].inbound
+    curl = f"curl -si --cacert $STORE/web-ca.pem --connect-to {PUBLIC_HOST}:443:127.0.0.1:{edge}"
+    svid = "$STORE/identities/inventory/svid.pem"
+    inside = f"curl -sik --cert {svid} --connect-to orders.shop.example:443:127.0.0.1:{orders}"
+    alice, bob = (log_in(store.idp.provider.issuer, name) for name in ("alice", "bob"))
     print(
-        f"export ALICE={log_in(store.idp.provider.issuer, 'alice')}\n\n"
-        f"{curl} https://{PUBLIC_HOST}/healthz\n"
-        f"{curl} -i https://{PUBLIC_HOST}/orders/42\n"
-        f'{curl} -H "Authorization: Bearer $ALICE" https://{PUBLIC_HOST}/orders/42\n'
-        f'{curl} -H "Authorization: Bearer $ALICE" -i https://{PUBLIC_HOST}/orders/7\n'
-        f'{inside} -H "Authorization: Bearer $ALICE" -i https://orders.shop.example/orders/42\n\n'
-        f"the login page, for a token of your own: {store.idp.provider.issuer}/authorize\n"
-        f"policies to change while it runs:        {store.policy}\n"
-        f"logs, audit lines among them:            {store.directory / 'logs'}\n"
-        f"metrics and readiness of authz:          http://127.0.0.1:{store.admin_port}/readyz?verbose\n\n"
+        f"export STORE={store.directory} ALICE={alice} BOB={bob}\n\n"
+        f"# public\n{curl} https://{PUBLIC_HOST}/healthz\n"
+        f"# 401, no token\n{curl} https://{PUBLIC_HOST}/orders/42\n"
+        f'# 200, her order\n{curl} -H "Authorization: Bearer $ALICE" https://{PUBLIC_HOST}/orders/42\n'
+        f'# 403, not his order\n{curl} -H "Authorization: Bearer $BOB" https://{PUBLIC_HOST}/orders/42\n'
+        f"# 403, inventory may not call orders\n"
+        f'{inside} -H "Authorization: Bearer $ALICE" https://orders.shop.example/orders/42\n\n'
+        f"policies, to change while it runs:  {store.policy}\n"
+        f"every decision:                     {store.audit.file}\n"
+        f"other logs:                         {store.directory / 'logs'}\n"
+        f"readiness of authz:                 http://127.0.0.1:{store.admin_port}/readyz?verbose\n\n"
         f"Ctrl-C stops everything (process {os.getpid()})",
         flush=True,
     )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 POLL_INTERVAL = 0.02
 """Seconds between two looks at a condition; the only place where anything here waits."""
 
+_PORTS = range(15_000, 32_000)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _TAIL_LINES = 25
@@ -39,12 +42,23 @@ def wait_for(what: str, condition: Callable[[], object], *, within: float = 15.0
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that were free just now; all are held until all are known, so that they differ."""
+    """Loopback ports that were free just now; all are held until all are known, so that they differ.
+
+    They lie below the range from which systems take the ports of outgoing connections: until somebody listens,
+    no connection can take one away.
+    """
+    candidates = random.sample(_PORTS, len(_PORTS))
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        bound = (port for port in candidates if _bind(held.enter_context(socket.socket()), port))
+        return list(itertools.islice(bound, count))
+
+
+def _bind(probe: socket.socket, port: int) -> bool:
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
 
 
 def accepts(port: int) -> bool:

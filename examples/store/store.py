@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +113,9 @@ def write_secret(path: Path, pair: KeyPair) -> None:
 class Store:
     """Everything that runs. Make it with `running()`."""
 
-    def __init__(self, directory: Path, processes: Processes, *, raw_headers: bool) -> None:
+    def __init__(
+        self, directory: Path, processes: Processes, *, raw_headers: bool, replacements: Mapping[str, str],
+    ) -> None:
         self.directory = directory
         self.processes = processes
         self.policy = directory / "policy"
@@ -130,6 +132,11 @@ class Store:
         self.unknown_idp = ProviderServer(next(ports))
         self.audit = AuditTrail(directory / "logs" / "audit.jsonl")
         self._raw_headers = raw_headers
+        self._replacements = {
+            "https://idp.shop.example": self.idp.provider.issuer,
+            "https://idp.partner.example": self.partner_idp.provider.issuer,
+            **replacements,
+        }
 
     @property
     def web_ca_file(self) -> Path:
@@ -148,10 +155,7 @@ class Store:
         owners = {name: service.spiffe_id for name, service in SERVICES.items()}
         for name, spiffe_id in {**owners, **OTHER_WORKLOADS, "authz": AUTHZ_ID}.items():
             self.identities.add(name, spiffe_id)
-        copy_policy(self.policy, {
-            "https://idp.shop.example": self.idp.provider.issuer,
-            "https://idp.partner.example": self.partner_idp.provider.issuer,
-        })
+        copy_policy(self.policy, self._replacements)
         bundle = self.policy / "platform" / "bundles" / "shop.json"
         bundle.parent.mkdir(exist_ok=True)
         bundle.write_bytes(self.mesh_ca.bundle())
@@ -220,13 +224,16 @@ class Store:
 
 
 @contextlib.contextmanager
-def running(*, raw_headers: bool = True) -> Iterator[Store]:
-    """Start everything, yield it, stop everything; `StartFailed` says what did not come up."""
+def running(*, raw_headers: bool = True, replacements: Mapping[str, str] | None = None) -> Iterator[Store]:
+    """Start everything, yield it, stop everything; `StartFailed` says what did not come up.
+
+    `replacements` are further changes to the policies' text before anything reads it.
+    """
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authz-store-")))
         (directory / "logs").mkdir()
         processes = stack.enter_context(Processes(directory / "logs"))
-        store = Store(directory, processes, raw_headers=raw_headers)
+        store = Store(directory, processes, raw_headers=raw_headers, replacements=replacements or {})
         store.write_files()
         for part in (store.idp, store.partner_idp, store.unknown_idp, *store.applications()):
             stack.enter_context(part)
@@ -236,7 +243,7 @@ def running(*, raw_headers: bool = True) -> Iterator[Store]:
         yield store
 
 
-def copy_policy(target: Path, replacements: dict[str, str], *, source: Path | None = None) -> None:
+def copy_policy(target: Path, replacements: Mapping[str, str], *, source: Path | None = None) -> None:
     """A working copy of the policy directory, the issuers' addresses replaced by where they really listen."""
     shutil.copytree(source or POLICY, target)
     for file in target.rglob("*.yaml"):

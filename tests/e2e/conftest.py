@@ -21,10 +21,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="session", params=[True, False], ids=["raw-headers", "joined-headers"])
+_MODES = {
+    "raw headers, certificates checked by authz": (True, {}),
+    "joined headers, certificates checked by Envoy": (False, {"verified_by: certificate": "verified_by: envoy"}),
+}
+
+
+@pytest.fixture(scope="session", params=list(_MODES))
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """The worked example, started once for each header mode of Envoy: the same decisions in both."""
-    with running(raw_headers=request.param) as started:
+    """The worked example, started once for each mode: the decisions are the same in both."""
+    raw_headers, replacements = _MODES[request.param]
+    with running(raw_headers=raw_headers, replacements=replacements) as started:
         yield started
 
 

@@ -69,7 +69,8 @@ class Edge:
     def start_authz(self, **settings: str) -> Authz:
         """Another authz beside those that run already; `settings` are its flags, `_` for `-`."""
         chosen, admin_port = free_ports(2)
-        port = int(settings.get("listen", f":{chosen}").rpartition(":")[2])
+        last = settings.get("listen", "").rpartition(":")[2]
+        port = int(last) if last.isdigit() else chosen
         name = f"authz-{len(self.instances)}"
         audit = self.directory / f"{name}.jsonl"
         flags = {
@@ -86,10 +87,11 @@ class Edge:
 
     def start_envoy(
         self, *, raw: bool = True, authz_ports: tuple[int, ...] = (), local_port: int = 0, tunnels: bool = False,
+        authz_socket: Path | None = None,
     ) -> Process:
         """One Envoy; with several `authz_ports` its cluster has all of them, health-checked as at the gateway.
 
-        With `tunnels` it would open one for CONNECT, if authz let it.
+        With `tunnels` it would open one for CONNECT, if authz let it; with `authz_socket` it asks there.
         """
         port = self.ports[raw]
         ports = authz_ports or (self.authz.port,)
@@ -100,7 +102,8 @@ class Edge:
         }
         text = envoys.render("edge-single.yaml", values)
         text = _with_replacements(text, ports[1:]) if ports[1:] else text
-        configuration.write_text(_with_tunnels(text) if tunnels else text)
+        text = _with_tunnels(text) if tunnels else text
+        configuration.write_text(_with_socket(text, authz_socket) if authz_socket else text)
         process = self.processes.start(f"envoy-{port}", envoys.command(configuration))
         process.wait_ready(lambda: accepts(port))
         return process
@@ -179,6 +182,16 @@ def _with_replacements(text: str, ports: tuple[int, ...]) -> str:
         address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
         endpoints.append({"endpoint": {"address": address}})
     cluster["health_checks"] = documented["health_checks"]
+    return yaml.safe_dump(configuration)
+
+
+def _with_socket(text: str, path: Path) -> str:
+    """The authz cluster on a Unix socket."""
+    configuration = yaml.safe_load(text)
+    cluster = next(each for each in configuration["static_resources"]["clusters"] if each["name"] == "authz")
+    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {
+        "pipe": {"path": str(path)},
+    }
     return yaml.safe_dump(configuration)
 
 

@@ -75,6 +75,19 @@ def test_connect_is_refused_even_where_envoy_would_tunnel(own_edge: Edge) -> Non
     assert [line["reason"] for line in edge.authz.audit.lines()] == ["request_malformed"]
 
 
+def test_envoy_asks_over_a_unix_socket(own_edge: Edge, tmp_path: Path) -> None:
+    """Beside Envoy on one machine a socket file is the safest address; decisions are the same."""
+    edge = own_edge
+    path = tmp_path / "authz.sock"
+    edge.start_authz(listen=f"unix:{path}")
+    edge.start_envoy(authz_socket=path)
+
+    answers = [edge.send("GET", target) for target in ("/healthz", "/both")]
+
+    assert [answer.status for answer in answers] == [200, 401]
+    assert path.stat().st_mode & 0o007 == 0
+
+
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Edge, str]]:
     """An Envoy before a WebSocket application that repeats what it hears, and a token."""
@@ -123,7 +136,7 @@ def test_an_upgrade_takes_only_routes_for_upgrades(chat: tuple[Edge, str]) -> No
     assert plain.status == 403
 
 
-def test_a_grpc_caller_gets_a_grpc_status(edge: Edge, alice: str, tmp_path: Path) -> None:
+def test_a_grpc_caller_gets_a_grpc_status(edge: Edge, alice: str) -> None:
     """Without a token UNAUTHENTICATED, on another method PERMISSION_DENIED: no HTTP status to guess from."""
     with grpc.insecure_channel(f"127.0.0.1:{edge.ports[True]}", options=[("grpc.default_authority", HOST)]) as channel:
         anonymous = _call(channel, "/shop.v1.Things/Get", "")
