@@ -37,6 +37,8 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """Any text of one line."""
+
     description: str = "text"
 
     def read(self, value: object) -> str:
@@ -61,6 +63,8 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """One of a few words."""
+
     choices: tuple[str, ...]
 
     @property
@@ -78,6 +82,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
+    """On or off."""
+
     description: str = "`true` or `false`"
 
     def read(self, value: object) -> bool:
@@ -92,6 +98,8 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Count:
+    """A whole number within bounds."""
+
     lowest: int
     highest: int
 
@@ -163,6 +171,8 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Address:
+    """Where to listen."""
+
     description: str = "`HOST:PORT`, `[IPv6]:PORT` or `unix:PATH`"
 
     def read(self, value: object) -> ListenAddress:
@@ -192,6 +202,8 @@ class Optional:
 
 @dataclass(frozen=True, slots=True)
 class Spiffe:
+    """One SPIFFE ID."""
+
     description: str = "a SPIFFE ID"
 
     def read(self, value: object) -> SpiffeId:

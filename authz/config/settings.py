@@ -34,6 +34,8 @@ def _group(cls: Callable[[], Any], help_text: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
+    """The group `tls`; with `cert` unset there is no TLS."""
+
     cert: Path | None = _setting(
         Optional(FilePath()), None, "Certificate chain (PEM) that Envoy sees; re-read when it changes.",
     )
@@ -53,6 +55,8 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
+    """The group `limits`; sizes in bytes."""
+
     target: int = _setting(
         Size(256, 64 * _KIB), 8 * _KIB, "Longest request target that is judged; a longer one is refused.",
     )
@@ -71,6 +75,8 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineSettings:
+    """The group `deadlines`; in seconds."""
+
     default: float = _setting(
         Seconds(0.01, 60.0), 5.0, "Longest time that a check may take, whatever Envoy's own timeout is.",
     )
@@ -81,6 +87,8 @@ class DeadlineSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySettings:
+    """The group `keys`; times in seconds, the size in bytes."""
+
     refresh: float = _setting(
         Seconds(10.0, _DAY), 300.0,
         "How often an issuer's keys are fetched; its Cache-Control may change that between 30s and 1h.",
@@ -104,6 +112,8 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCacheSettings:
+    """The group `token_cache`; `cap` in seconds."""
+
     size: int = _setting(
         Count(0, 1_000_000), 10_000, "Verified tokens that are remembered; 0 verifies every token anew.",
     )
@@ -114,6 +124,8 @@ class TokenCacheSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
+    """The group `audit`."""
+
     file: Path | None = _setting(
         Optional(FilePath(), word="stdout"), None,
         "Where decisions are written, one JSON object a line: a file, or `stdout`.",
@@ -128,6 +140,8 @@ class AuditSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
+    """The group `log`."""
+
     level: str = _setting(
         Choice(("debug", "info", "warning", "error")), "info", "Least severity that is logged.",
     )
@@ -136,6 +150,8 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
+    """All settings of the service, typed."""
+
     policy_dir: Path = _setting(FilePath(), Path("policies"), "The policy directory.")
     listen: tuple[ListenAddress, ...] = _setting(
         Many(Address(), required=True), (ListenAddress(host="127.0.0.1", port=9000),),

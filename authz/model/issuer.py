@@ -33,6 +33,8 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class JwksUri:
+    """The key set's own URL."""
+
     url: str
 
 

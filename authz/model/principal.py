@@ -18,6 +18,8 @@ Json = object
 
 
 class PrincipalKind(Enum):
+    """The two kinds of user: somebody logged in, or a program under its own name."""
+
     PERSON = "person"
     CLIENT = "client"
 

@@ -12,6 +12,8 @@ from typing import Final
 
 
 class Shape(Enum):
+    """How a metric behaves: it only grows, or it goes up and down."""
+
     COUNTER = "counter"
     GAUGE = "gauge"
 

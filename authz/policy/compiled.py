@@ -91,6 +91,8 @@ class Usage:
 
 
 class VariableType(Enum):
+    """What a path variable accepts (policy language §4, Paths)."""
+
     TEXT = "text"
     INT = "int"
     UUID = "uuid"
@@ -99,11 +101,15 @@ class VariableType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
+    """A segment that is compared as it stands."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
+    """A segment that is bound to a name."""
+
     name: str
     type: VariableType
 
@@ -121,6 +127,8 @@ class PathTemplate:
 
 
 class RequestPredicate(Protocol):
+    """Whether a guardrail covers a request that the named policy owns."""
+
     def __call__(self, request: AuthzRequest, policy: str, /) -> bool: ...
 
 

@@ -29,10 +29,12 @@ def source_condition(source: SourceRequirement, mode: Mode, origin: str) -> Cond
 
 
 def public_condition(public: PublicRequirement, origin: str) -> Condition:
+    """Holds for everybody."""
     return Condition(test=_always, reason=Reason.NOBODY, text=f'public "{public.why}"', origin=origin)
 
 
 def nobody_condition(nobody: NobodyRequirement, origin: str) -> Condition:
+    """Holds for nobody."""
     return Condition(test=_never, reason=Reason.NOBODY, text=f'nobody "{nobody.why}"', origin=origin)
 
 

@@ -29,11 +29,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class PathVariable:
+    """`{path.NAME}`."""
+
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class HostVariable:
+    """`{host.NAME}`."""
+
     name: str
 
 
@@ -84,6 +88,8 @@ class Value:
 
 
 class Quantifier(Enum):
+    """How many of a list have to be there."""
+
     ALL = "all"
     ANY = "any"
 
@@ -98,6 +104,8 @@ class Quantified:
 
 
 class ClaimOperator(Enum):
+    """How a claim is compared with what is written."""
+
     EQUALS = "equals"
     ANY = "any"
     CONTAINS = "contains"
@@ -155,36 +163,48 @@ class SourceRequirement:
 
 @dataclass(frozen=True, slots=True)
 class PublicRequirement:
+    """`public: "why"`."""
+
     place: Place
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class NobodyRequirement:
+    """`nobody: "why"`."""
+
     place: Place
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class NamedRequirement:
+    """The name of a requirement that stands elsewhere."""
+
     place: Place
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
+    """`any: […]`."""
+
     place: Place
     items: tuple[Requirement, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
+    """`all: […]`."""
+
     place: Place
     items: tuple[Requirement, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NotRequirement:
+    """`not: …`."""
+
     place: Place
     item: Requirement
 
@@ -207,6 +227,8 @@ Requirement = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuersDocument:
+    """`kind: Issuers`; `places` says where each issuer was written."""
+
     place: Place
     issuers: Mapping[str, IssuerSettings]
     places: Mapping[str, Place]
@@ -214,18 +236,24 @@ class IssuersDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustDomainsDocument:
+    """`kind: TrustDomains`."""
+
     place: Place
     settings: TrustSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementsDocument:
+    """`kind: Requirements`."""
+
     place: Place
     name: str
     requirements: Mapping[str, Requirement]
 
 
 class Bind(Enum):
+    """What ties a policy to an enforcement point (policy language §4, Which policy)."""
+
     DESTINATION = "destination"
     HOST = "host"
 
@@ -309,6 +337,8 @@ class RouteDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutePolicyDocument:
+    """`kind: RoutePolicy`."""
+
     place: Place
     name: str
     owner: str = ""

@@ -24,6 +24,8 @@ class Place:
 
 
 class Severity(Enum):
+    """Whether a fault keeps what it is in from being used."""
+
     ERROR = "error"
     WARNING = "warning"
 

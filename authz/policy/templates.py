@@ -154,6 +154,7 @@ def _check_literal(part: str, *, last: bool) -> None:
 
 
 def format_part(part: Part) -> str:
+    """The part as it is written in a policy."""
     if isinstance(part, Literal):
         return part.text
     return f"{{{part.name}}}" if part.type is VariableType.TEXT else f"{{{part.name}:{part.type.value}}}"
