@@ -14,12 +14,14 @@ DESCRIPTION: Final = "Shows every setting with its value and its origin. Takes t
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`show` and the flags of `serve`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     show = actions.add_parser("show", help="print name, value and origin of each setting")
     serve.add_arguments(show)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the table."""
     rows = [("SETTING", "VALUE", "ORIGIN"), *serve.load(arguments).show()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, origin in rows:

@@ -23,6 +23,7 @@ DESCRIPTION: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The request, and who makes it."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("url", metavar="URL", help="http://HOST/PATH or HOST/PATH")
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Decide and print the reasoning."""
     from authz.cli import explain_report
     from authz.cli.policy_directory import read
 

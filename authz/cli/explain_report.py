@@ -21,6 +21,7 @@ def as_text(decision: Decision, revision: str) -> Iterator[str]:
 
 
 def as_json(decision: Decision, revision: str) -> dict[str, object]:
+    """The same facts with stable keys."""
     trace = decision.trace or Trace()
     report: dict[str, object] = {
         "verdict": "allow" if isinstance(decision, Permit) else "deny",

@@ -27,10 +27,12 @@ def summary(faults: Sequence[Fault], files: int) -> str:
 
 
 def count_errors(faults: Iterable[Fault]) -> int:
+    """How many are no warnings."""
     return sum(fault.severity is Severity.ERROR for fault in faults)
 
 
 def as_json(faults: Iterable[Fault]) -> list[dict[str, object]]:
+    """Each fault with stable keys."""
     return [
         {
             "file": fault.place.file, "line": fault.place.line, "column": fault.place.column,

@@ -19,12 +19,14 @@ DESCRIPTION: Final = "Asks the gRPC health check of a running service. Exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whom to ask, and about what."""
     parser.add_argument("--address", default=_DEFAULT_ADDRESS, metavar="ADDR",
                         help=f"HOST:PORT or unix:PATH, plaintext; default {_DEFAULT_ADDRESS}")
     parser.add_argument("--service", default="", metavar="NAME", help="a gRPC service name; default: the whole server")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Ask once and print the status."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -13,12 +13,14 @@ DESCRIPTION: Final = "Reports every fault of a policy directory. Exit code 0, 3 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The directory and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
     parser.add_argument("--strict", action="store_true", help="warnings end with exit code 1")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print every fault and a summary."""
     from authz.cli import fault_report
     from authz.cli.policy_directory import read
 

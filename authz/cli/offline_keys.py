@@ -17,7 +17,7 @@ from authz.cli.failure import CommandFailed
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings, JwksFile
 from authz.model.reason import Reason
-from authz.policy.faults import Fault, FaultCode, Place
+from authz.policy.faults import Fault
 from authz.sources.file_keys import FileKeys
 from authz.sources.files import FileError, read_bounded
 from authz.sources.state import unreported
@@ -44,14 +44,7 @@ class OfflineKeys:
     @property
     def faults(self) -> list[Fault]:
         """A key file that can't be used is a fault of the platform's documents (docs/verification.md)."""
-        code = FaultCode.FILE_CONTENT
-        return [
-            Fault(
-                place=Place(source.path), code=code.code, help=code.help,
-                message=f"the keys of issuer {name} can't be read: {source.error}",
-            )
-            for name, source in self._files.items() if source.error
-        ]
+        return [source.fault() for source in self._files.values() if source.error]
 
     def keys(self, issuer: IssuerSettings) -> KeySet:
         given = self._given.get(issuer.name)

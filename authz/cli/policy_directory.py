@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import ENVIRONMENT
 from authz.cli.failure import CommandFailed
 from authz.model.issuer import JwksFile
-from authz.policy.faults import Fault, FaultCode
+from authz.policy.faults import Fault, FaultCode, Severity
 from authz.policy.load import load
 from authz.sources.directory import DirectoryError, read_policy_directory
 
@@ -40,7 +41,7 @@ def read(directory: str) -> ReadDirectory:
             lines = [f"{path / fault.place.file}: {fault.message}" for fault in error.faults]
             raise CommandFailed(ENVIRONMENT, *lines) from error
         return ReadDirectory(path=path, files={}, policy=None, faults=error.faults)
-    loaded = load(files)
+    loaded = load(files, today=datetime.now(UTC).date())
     faults = [*loaded.faults, *_reference_faults(path, loaded.policy)]
     faults.sort(key=lambda fault: (fault.place, fault.code, fault.message))
     return ReadDirectory(path=path, files=files, policy=loaded.policy, faults=tuple(faults))
@@ -52,7 +53,10 @@ def is_unreadable(faults: Iterable[Fault]) -> bool:
 
 
 def _reference_faults(path: Path, policy: PolicySet | None) -> list[Fault]:
-    """Faults of key files and bundles, as the server finds them at load. Imports cryptography only if need be."""
+    """Faults of key files and bundles, as the server finds them at load. Imports cryptography only if need be.
+
+    A file that isn't here is a warning: it may be mounted only where the service runs, which does insist on it.
+    """
     faults: list[Fault] = []
     if policy is None:
         return faults
@@ -64,4 +68,5 @@ def _reference_faults(path: Path, policy: PolicySet | None) -> list[Fault]:
         from authz.sources.bundles import BundleStore
 
         faults += BundleStore(path).prepare(policy.trust).faults
-    return faults
+    missing = FaultCode.FILE_MISSING.code
+    return [replace(fault, severity=Severity.WARNING) if fault.code == missing else fault for fault in faults]

@@ -46,6 +46,7 @@ def load(arguments: argparse.Namespace) -> LoadedSettings:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal ends it."""
     from authz import app
     from authz.observe import logs
     from authz.server.front import ListenError

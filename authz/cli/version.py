@@ -21,6 +21,7 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace) -> int:
+    """Print one line each."""
     import platform
     from importlib.metadata import version
 

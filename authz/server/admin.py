@@ -33,6 +33,8 @@ _JSON: Final = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """One answer: `kind` is its content type."""
+
     status: int
     kind: str
     body: bytes

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 else:
     Handler = grpc.GenericRpcHandler
 
-DEFAULT_THREADS: Final = 4
+DEFAULT_THREADS: Final = 8
 _RECEIVE_HEADROOM: Final = 4
 """gRPC's limit on a message as a multiple of ours: what lies between gets a denial instead of an RPC error."""
 _MAX_METADATA_BYTES: Final = 8 * 1024
 _ABSOLUTE_METADATA_BYTES: Final = 16 * 1024
+_MAX_STREAMS: Final = 1024
+"""Calls that one connection may have open; what bounds the memory of a flood."""
 _UNIX: Final = "unix:"
 
 
@@ -56,12 +58,7 @@ class GrpcioOptions:
     threads: int = DEFAULT_THREADS
     waiting: int = 256
     message_limit: int = 4 * 1024 * 1024
-    max_streams: int = 1024
-    """Calls that one connection may have open; what bounds the memory of a flood."""
-    reuse_port: bool = False
     tls: MutualTls | None = None
-    socket_mode: int = 0o660
-    reflection: bool = True
 
 
 @dataclass(slots=True)
@@ -82,7 +79,7 @@ class GrpcioFront:
         self._options = options
         self.admission = Admission(options.threads + options.waiting)
         self._health = HealthService()
-        self._reflection = ReflectionService() if options.reflection else None
+        self._reflection = ReflectionService()
         self._server: grpc.Server | None = None
         self._open = _Open()
 
@@ -115,19 +112,18 @@ class GrpcioFront:
         for pool in self._open.pools:
             pool.shutdown(wait=False, cancel_futures=True)
         self._health.close()
-        if self._reflection is not None:
-            self._reflection.close()
+        self._reflection.close()
         self._open = _Open()
 
     def _handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
-        reflection = () if self._reflection is None else self._reflection.handlers()
-        return [_CheckHandler(self._service, self._options.tls), self._health.handler(), *reflection]
+        check = _CheckHandler(self._service, self._options.tls)
+        return [check, self._health.handler(), *self._reflection.handlers()]
 
     def _bind(self, server: grpc.Server, address: str) -> Listening:
         if address.startswith(_UNIX):
             return self._bind_unix(server, address)
         tls = self._options.tls
-        _probe(address, reuse=self._options.reuse_port)
+        _probe(address)
         try:
             if tls is None:
                 port = server.add_insecure_port(address)
@@ -141,7 +137,7 @@ class GrpcioFront:
 
     def _bind_unix(self, server: grpc.Server, address: str) -> Listening:
         """A Unix socket is always plaintext: the file's mode says who may connect."""
-        path = SocketPath(address.removeprefix(_UNIX), self._options.socket_mode)
+        path = SocketPath(address.removeprefix(_UNIX))
         path.claim()
         self._open.sockets.append(path)
         with path.binding():
@@ -187,13 +183,14 @@ class _CheckHandler(Handler):
 
 def _server_options(options: GrpcioOptions) -> list[tuple[str, int]]:
     return [
-        ("grpc.so_reuseport", int(options.reuse_port)),
+        # Two servers on one port would each get connections and neither would notice.
+        ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", options.message_limit * _RECEIVE_HEADROOM),
         # A compressed message stays compressed and is refused as malformed: nothing is inflated before the limit.
         ("grpc.per_message_decompression", 0),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _ABSOLUTE_METADATA_BYTES),
-        ("grpc.max_concurrent_streams", options.max_streams),
+        ("grpc.max_concurrent_streams", _MAX_STREAMS),
         # Envoy pings idle connections: allow it, or it is sent away as an abuser.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 1000),
@@ -203,7 +200,7 @@ def _server_options(options: GrpcioOptions) -> list[tuple[str, int]]:
     ]
 
 
-def _probe(address: str, *, reuse: bool) -> None:
+def _probe(address: str) -> None:
     """Bind once ourselves: gRPC reports every failure alike, the system says which it is. Raises `ListenError`."""
     host, _, port = address.rpartition(":")
     try:
@@ -211,8 +208,6 @@ def _probe(address: str, *, reuse: bool) -> None:
         family, kind, protocol, _, target = found[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if reuse:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             probe.bind(target)
     except socket.gaierror as error:
         raise ListenError(f"{address}: the host name can't be resolved") from error

@@ -34,10 +34,14 @@ class HealthService:
         self._servicer = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=self._threads,
         )
+        self._told = False
         self._tell(False)
 
     def serving(self, ready: bool) -> None:
-        """Say SERVING or NOT_SERVING to who asks and to every watcher."""
+        """Say SERVING or NOT_SERVING to who asks and to every watcher; nothing when it has been said."""
+        if ready == self._told:
+            return
+        self._told = ready
         teller = threading.Thread(target=self._tell, args=(ready,), name="health-tell", daemon=True)
         teller.start()
         teller.join(_TELL_SECONDS)
@@ -96,5 +100,6 @@ def _on_threads(threads: ThreadPoolExecutor, behavior: Callable[..., Any]) -> Ca
     def marked(request: Any, context: grpc.ServicerContext) -> Any:
         return behavior(request, context)
 
+    # grpcio looks for the pool on the function itself.
     marked.experimental_thread_pool = threads  # type: ignore[attr-defined]
     return marked

@@ -27,6 +27,8 @@ _AFTER_GRACE: Final = 1.0
 
 
 class Event(Enum):
+    """What the process is asked to do."""
+
     STOP = "stop"
     RELOAD = "reload"
 

@@ -43,6 +43,8 @@ class States(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
+    """One look at everything; `summary` says in a few words why not ready."""
+
     summary: str
     ready: bool
     policy: PolicyReport

@@ -173,7 +173,7 @@ class CheckService:
             # The audit trail takes nothing more and may not lose anything.
             return self._fall_back(call, _denial_of(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler would mean no answer at all
-            self._note(error)
+            self._note(error, call.decision_id)
             return self._fall_back(call, Denial(reason=Reason.INTERNAL_ERROR, detail=type(error).__name__))
 
     def _fall_back(self, call: _Call, denial: Denial) -> bytes:
@@ -204,18 +204,20 @@ class CheckService:
 
     def _give_up(self, error: BaseException) -> bytes:
         try:
-            self._note(error)
+            self._note(error, "")
         except BaseException:  # noqa: BLE001 - nothing is left to tell it to; the denial still goes out
             return self._last_resort
         return self._last_resort
 
-    def _note(self, error: BaseException) -> None:
+    def _note(self, error: BaseException, decision_id: str) -> None:
         """Say where it happened, never what the exception says: its text may hold the client's."""
         if not isinstance(error, Exception):
             self._on_fatal()
         _LOG.error(
             "a check failed inside; the request was denied",
-            extra={"event": "check_failed", "error": type(error).__name__, "where": where(error)},
+            extra={
+                "event": "check_failed", "id": decision_id, "error": type(error).__name__, "where": where(error),
+            },
         )
 
     def _late(self, call: _Call) -> bool:

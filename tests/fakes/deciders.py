@@ -57,7 +57,7 @@ class GarbageDecider:
         self._garbage = garbage
 
     def decide(self, request: AuthzRequest, *, now: float) -> Decided:
-        return self._garbage  # type: ignore[return-value]
+        return self._garbage
 
 
 class BlockingDecider:

@@ -112,9 +112,11 @@ def test_network_keys_are_undecided_offline(tmp_path: Path, capsys: pytest.Captu
 
 def test_an_asserted_user_meets_the_same_conditions(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Subject and scopes as a token would have them."""
-    assert explain(directory, capsys, "--as", "corp:alice", "--scope", "orders:read")[0] == 0
+    scope = ("--scope", "orders:read")
+
+    assert explain(directory, capsys, "--as", "corp:alice", *scope)[0] == 0
     assert explain(directory, capsys, "--as", "corp:alice")[1]["reason"] == "scope_missing"
-    assert explain(directory, capsys, "--as", "corp:bob", "--scope", "orders:read")[1]["reason"] == "subject_not_permitted"
+    assert explain(directory, capsys, "--as", "corp:bob", *scope)[1]["reason"] == "subject_not_permitted"
 
 
 def test_claims_are_typed_and_placed_by_alias(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +125,8 @@ def test_claims_are_typed_and_placed_by_alias(directory: Path, capsys: pytest.Ca
 
     assert explain(directory, capsys, *asserted, "level=3")[0] == 0
     assert explain(directory, capsys, *asserted, 'level="3"')[1]["reason"] == "claim_mismatch"
-    assert explain(directory, capsys, "/level", "--as", "corp:batch", "--claim", "level=3")[1]["reason"] == "subject_not_permitted"
+    person = explain(directory, capsys, "/level", "--as", "corp:batch", "--claim", "level=3")
+    assert person[1]["reason"] == "subject_not_permitted"
 
 
 def test_a_step_up_shows_the_challenge(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ class Clock:
 
 
 def service(decider: Decider, *recorders: Recorder, **options: object) -> CheckService:
-    return CheckService(decider, recorders, **options)  # type: ignore[arg-type]
+    return CheckService(decider, recorders, **options)
 
 
 def last(recorder: ListRecorder) -> DecisionRecord:
@@ -86,7 +86,7 @@ def test_whatever_a_decision_raises_ends_in_a_denial(error: BaseException) -> No
 
     assert is_denied(answer)
     assert read_answer(answer).denied_response.status.code == 503
-    assert last(recorder).decision.reason is Reason.INTERNAL_ERROR  # type: ignore[union-attr]
+    assert last(recorder).decision.reason is Reason.INTERNAL_ERROR
 
 
 @pytest.mark.parametrize(("error", "expected"), [
@@ -102,7 +102,7 @@ def test_an_exit_inside_a_check_asks_the_process_to_stop(error: BaseException, e
 
 
 @pytest.mark.parametrize("garbage", [
-    None, "allow", True, b"", 0, Decided(None), Decided("permit"), Decided(True), Decided(object()),  # type: ignore[arg-type]
+    None, "allow", True, b"", 0, Decided(None), Decided("permit"), Decided(True), Decided(object()),
 ])
 def test_garbage_from_the_decision_point_is_a_denial(garbage: object) -> None:
     """What is no decision is never an allow."""
@@ -161,7 +161,7 @@ def test_bytes_that_are_no_check_are_denied_and_recorded(message: bytes) -> None
     answer = service(decider, recorder).answer(message, remaining=1.0)
 
     assert is_denied(answer)
-    assert last(recorder).decision.reason is Reason.REQUEST_MALFORMED  # type: ignore[union-attr]
+    assert last(recorder).decision.reason is Reason.REQUEST_MALFORMED
     assert decider.requests == []
 
 
@@ -171,7 +171,7 @@ def test_a_refused_path_keeps_its_view_in_the_record() -> None:
 
     service(FixedDecider(permit()), recorder).answer(check_message(path="/a/../b"), remaining=1.0)
 
-    assert last(recorder).decision.reason is Reason.PATH_NOT_CANONICAL  # type: ignore[union-attr]
+    assert last(recorder).decision.reason is Reason.PATH_NOT_CANONICAL
     assert last(recorder).view.host == "orders.shop.example"
 
 
@@ -183,7 +183,7 @@ def test_a_check_without_time_left_is_not_begun() -> None:
     answer = service(decider, recorder, deadlines=Deadlines(margin=0.01)).answer(check_message(), remaining=0.005)
 
     assert read_answer(answer).denied_response.status.code == 503
-    assert last(recorder).decision.reason is Reason.DEADLINE_EXCEEDED  # type: ignore[union-attr]
+    assert last(recorder).decision.reason is Reason.DEADLINE_EXCEEDED
     assert decider.requests == []
 
 
@@ -198,7 +198,7 @@ def test_a_decision_that_took_too_long_is_a_denial() -> None:
     answer = service(CallingDecider(slow), recorder, monotonic=clock).answer(check_message(), remaining=0.1)
 
     assert is_denied(answer)
-    assert last(recorder).decision.reason is Reason.DEADLINE_EXCEEDED  # type: ignore[union-attr]
+    assert last(recorder).decision.reason is Reason.DEADLINE_EXCEEDED
     assert last(recorder).duration == pytest.approx(0.2)
 
 
@@ -229,7 +229,7 @@ def test_shed_calls_are_recorded_as_overloaded() -> None:
     answer = service(FixedDecider(permit()), recorder).overloaded()
 
     assert read_answer(answer).denied_response.status.code == 503
-    assert last(recorder).decision.reason is Reason.OVERLOADED  # type: ignore[union-attr]
+    assert last(recorder).decision.reason is Reason.OVERLOADED
 
 
 def test_a_grpc_caller_gets_a_grpc_status() -> None:
