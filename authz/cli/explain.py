@@ -36,17 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Decide and print the reasoning."""
     from authz.cli import explain_report
+    from authz.cli.fault_report import as_text, count_errors
     from authz.cli.policy_directory import read
 
     directory = read(arguments.directory)
     if directory.policy is None:
-        from authz.cli.fault_report import as_text
-
         for line in as_text(directory.faults, directory.files):
             print(line, file=sys.stderr)
         return POLICY_INVALID
-    if directory.faults:
-        print(f"authz: {len(directory.faults)} faults or warnings; `authz lint` lists them", file=sys.stderr)
+    if errors := count_errors(directory.faults):
+        print(f"authz: the directory has faults ({errors}); `authz lint` lists them", file=sys.stderr)
     decision = _decide(directory.policy, arguments)
     if arguments.output == "json":
         import json
