@@ -13,11 +13,12 @@ from typing import Final
 import pytest
 import yaml
 
-from authz.policy.faults import FaultCode
 from authz.policy.load import load
+from examples.store.scenarios import SCENARIOS
 from tests.architecture import tree
 
 _LINK: Final = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
+_DEMO_ROW: Final = re.compile(r"^\| `[A-Z]+ [^|]+` \| ([^|]+) \| (?:allow|deny) (\d+) \| `(\w+)` \|$", re.MULTILINE)
 _COMMAND: Final = re.compile(r"^(?:\$ )?(?:sudo )?authz ([a-z]+(?: [a-z]+)?)(.*)$", re.MULTILINE)
 _FLAG: Final = re.compile(r"(?<!\S)--[a-z][a-z-]+")
 _MAKE: Final = re.compile(r"(?:`|^(?:\$ )?)make ([a-z0-9-]+)", re.MULTILINE)
@@ -34,13 +35,6 @@ def test_each_link_leads_somewhere() -> None:
     ]
 
     assert broken == []
-
-
-def test_each_fault_code_has_its_page() -> None:
-    """docs/faults holds one page for each code of the registry, and no other."""
-    pages = {Path(name).stem for name in tree.committed_files() if name.startswith("docs/faults/")}
-
-    assert pages - {"README", "index"} == {code.code for code in FaultCode}
 
 
 def test_make_help_lists_every_target() -> None:
@@ -116,6 +110,16 @@ def test_what_the_readme_shows_is_what_is_printed(block: tree.Block) -> None:
 
         parts = [re.escape(part) for part in expected.split("…\n")]
         assert re.fullmatch("(?:.*\n)*".join(parts), printed), printed
+
+
+def test_the_rows_of_the_demo_that_the_readme_shows_are_the_demos() -> None:
+    """Verdict and reason of each row are those that the demo holds its own requests to."""
+    expected = {one.title: (one.status, one.reason) for one in SCENARIOS}
+
+    shown = {title: (int(status), reason) for title, status, reason in _DEMO_ROW.findall(tree.text_of("README.md"))}
+
+    assert len(shown) >= 5
+    assert {title: expected.get(title) for title in shown} == shown
 
 
 def test_the_pages_show_commands() -> None:
