@@ -31,8 +31,11 @@ class ReadDirectory:
     faults: tuple[Fault, ...]
 
 
-def read(directory: str) -> ReadDirectory:
-    """Read and link everything. Raises `CommandFailed` with exit code 5 when the directory can't be read."""
+def read(directory: str, *, today: date | None = None) -> ReadDirectory:
+    """Read and link everything; with `today` also say which dates have passed.
+
+    Raises `CommandFailed` with exit code 5 when the directory can't be read.
+    """
     path = Path(directory)
     try:
         files = read_policy_directory(path)

@@ -15,7 +15,7 @@ from authz.model.path import fold
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Literal, PathTemplate, RequestPredicate, Usage
 from authz.policy.document import GuardrailDeclaration, ParsedDirectory, Requirement, RoutePolicyDocument, Scope, Text
-from authz.policy.faults import FaultCode, Faults
+from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.hosts import AnyPort, HostEntry, HostError, HostKind, HostPattern, parse_host
 from authz.policy.plan import DenyPlan, RequirePlan, RoutePlan
 from authz.policy.prepare import Ground, RequirementCompiler, Unfit
@@ -96,7 +96,6 @@ def check_forbids(
     assert isinstance(plan, RoutePlan)
     if not any(alternative.public for alternative in plan.alternatives):
         return False
-    place = next(route.place for route in policy.routes if route.id == compiled.id)
     hit = False
     for guardrail in _forbids(platform, policy.name, compiled.id):
         if _forbids_methods(guardrail, compiled.methods) and _covers_route(
@@ -104,7 +103,7 @@ def check_forbids(
         ):
             hit = True
             faults.add(
-                place,
+                _place_of(policy, compiled.id),
                 FaultCode.GUARDRAIL_FORBIDS,
                 policy=policy.name,
                 message=f"guardrail {guardrail.id!r} forbids it: the route can allow without a verified principal",
@@ -148,9 +147,8 @@ def check_denies(
         for alternative in plan.alternatives:
             lacking = _unused(guardrail.usage, user=alternative.user, workload=alternative.workload_via is not None)
             if lacking:
-                place = next(route.place for route in policy.routes if route.id == compiled.id)
                 faults.add(
-                    place,
+                    _place_of(policy, compiled.id),
                     FaultCode.DENY_EVADABLE,
                     policy=policy.name,
                     message=f"{guardrail.id!r} denies by the {lacking}, which {_witness(compiled)} needn't show",
@@ -329,6 +327,10 @@ def _forbids(platform: ParsedDirectory, policy: str, route: str) -> list[Guardra
         for guardrail in platform.guardrails.guardrails
         if guardrail.forbid is not None and f"{policy}/{route}" not in {one.route for one in guardrail.exemptions}
     ]
+
+
+def _place_of(policy: RoutePolicyDocument, route: str) -> Place:
+    return next(one.place for one in policy.routes if one.id == route)
 
 
 def _forbids_methods(guardrail: GuardrailDeclaration, methods: tuple[str, ...]) -> bool:

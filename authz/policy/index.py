@@ -177,8 +177,9 @@ class Index:
             return Denial(reason=owner)
         if owner in binding.unavailable:
             return Denial(reason=Reason.POLICY_UNAVAILABLE, policy=owner)
-        if owner and owner not in binding.policies:
-            return Denial(reason=Reason.ROUTE_UNMATCHED, policy=owner)
+        if not binding.policies or (owner and owner not in binding.policies):
+            # The host was given, but is none of the hosts of a policy that stands here (§4).
+            return Denial(reason=Reason.DESTINATION_UNMATCHED)
         found = self._match_path(request, binding, router, owner)
         if isinstance(found, Matched) and found.route.policy != owner:
             # A wider share's route that reaches into a narrower one's part, or beyond every share.

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from authz.policy.compile import PolicyCompiler
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, PathTemplate
 from authz.policy.document import ParsedDirectory, RoutePolicyDocument
 from authz.policy.faults import Fault, Faults
-from authz.policy.guardrails import check_forbids, compile_guardrails
+from authz.policy.guardrails import check_denies, check_exemptions, check_forbids, check_preflight, compile_guardrails
 from authz.policy.link import PolicySet, Source, link
 from authz.policy.parse import parse
 
@@ -27,11 +28,15 @@ class Loaded:
     faults: tuple[Fault, ...]
 
 
-def load(files: Mapping[str, bytes], previous: PolicySet | None = None) -> Loaded:
-    """Load a directory: keys are paths relative to it, with `/`. `previous` is the set now in force."""
+def load(
+    files: Mapping[str, bytes], previous: PolicySet | None = None, *, today: date | None = None
+) -> Loaded:
+    """Load a directory: keys are paths relative to it, with `/`. `previous` is the set now in force; with `today`
+    dates that have passed are reported."""
     faults = Faults()
     parsed = parse(files, faults)
     guardrails = compile_guardrails(parsed, faults)
+    check_exemptions(parsed, faults, today)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     policy = link(parsed, _Language(parsed, guardrails), Source(digests, guardrails), faults, previous)
     return Loaded(policy=policy, faults=faults.sorted())
@@ -56,6 +61,8 @@ class _Language:
             template = templates.get(declaration.id)
             route = None if template is None else compiler.route(declaration, template)
             if route is not None and not check_forbids(policy, route, self._platform, faults):
+                check_denies(policy, route, self._platform, faults)
                 found[route.id] = route
+        check_preflight(policy, tuple(templates.values()), self._platform, faults)
         compiler.finish()
         return found

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authz.authn.svid import BundleError, TrustBundle, import_bundle
-from authz.model.issuer import BundleFile, TrustSettings
-from authz.policy.faults import Fault, FaultCode, Place
+from authz.model.issuer import BundleFile, PeerVerification, TrustSettings
+from authz.policy.faults import Fault, FaultCode, Place, Severity, has_errors
 from authz.sources.files import FileError, WatchedFile
 from authz.sources.state import Freshness, Report, SourceEvent, SourceState, unreported
 
@@ -35,6 +35,8 @@ class BundleSource:
         self.domain = domain
         self.path = path
         self.error = ""
+        self.missing = False
+        """Whether `error` is that there is no such file."""
         self._file = WatchedFile(directory, path)
         self._max_stale = max_stale
         self._clock = clock
@@ -50,6 +52,7 @@ class BundleSource:
                 self._adopt(import_bundle(self._file.read(), self.domain))
             self._good_at = self._clock()
         except (FileError, BundleError) as error:
+            self.missing = isinstance(error, FileError) and error.missing
             self._refuse(str(error))
 
     def bundle(self) -> TrustBundle | None:
@@ -90,7 +93,7 @@ class BundleSource:
 
 @dataclass(frozen=True, slots=True)
 class BundlePlan:
-    """What `apply` will put in force. With `faults` it must not be applied."""
+    """What `apply` will put in force. With errors among `faults` it must not be applied."""
 
     sources: Mapping[str, BundleSource]
     faults: tuple[Fault, ...]
@@ -121,19 +124,20 @@ class BundleStore:
         sources = {domain: self._source(domain, file.path) for domain, file in wanted.items()}
         for source in sources.values():
             source.poll()
-        faults = tuple(_fault(source) for source in sources.values() if source.error)
+        unused = trust is not None and trust.verified_by is PeerVerification.ENVOY
+        faults = tuple(_fault(source, unused=unused) for source in sources.values() if source.error)
         return BundlePlan(sources, faults)
 
     def apply(self, plan: BundlePlan) -> None:
-        """Put a plan without faults in force."""
-        if plan.faults:
-            raise ValueError("a plan with faults can't be applied")
+        """Put a plan without errors in force."""
+        if has_errors(plan.faults):
+            raise ValueError("a plan with errors can't be applied")
         self._sources = plan.sources
 
     def reconfigure(self, trust: TrustSettings | None) -> tuple[Fault, ...]:
-        """`prepare` and, without faults, `apply`."""
+        """`prepare` and, without errors, `apply`."""
         plan = self.prepare(trust)
-        if not plan.faults:
+        if not has_errors(plan.faults):
             self.apply(plan)
         return plan.faults
 
@@ -154,9 +158,11 @@ class BundleStore:
         )
 
 
-def _fault(source: BundleSource) -> Fault:
-    code = FaultCode.FILE_CONTENT
+def _fault(source: BundleSource, *, unused: bool) -> Fault:
+    """An error, unless nothing needs the bundle: with `verified_by: envoy` a file that isn't there only may be."""
+    code = FaultCode.FILE_MISSING if source.missing else FaultCode.FILE_CONTENT
+    severity = Severity.WARNING if unused and source.missing else Severity.ERROR
     return Fault(
-        place=Place(source.path), code=code.code, help=code.help,
+        place=Place(source.path), code=code.code, help=code.help, severity=severity,
         message=f"the bundle of trust domain {source.domain} can't be read: {source.error}",
     )

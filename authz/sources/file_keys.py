@@ -16,6 +16,7 @@ from authz.authn.keys import KeySet, KeySetError, import_key_set
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings, JwksFile
 from authz.model.reason import Reason
+from authz.policy.faults import Fault, FaultCode, Place
 from authz.sources.files import FileError, WatchedFile
 from authz.sources.state import Freshness, Report, SourceEvent, SourceState
 
@@ -42,6 +43,8 @@ class FileKeys:
         self._failures = 0
         self.error = ""
         """Why the file as it is now can't be used; empty when it can."""
+        self.missing = False
+        """Whether `error` is that there is no such file."""
 
     @property
     def path(self) -> str:
@@ -55,6 +58,7 @@ class FileKeys:
                     self._adopt(*import_key_set(self._file.read(), self._settings.algorithms))
                 self._good_at = self._clock()
             except (FileError, KeySetError) as error:
+                self.missing = isinstance(error, FileError) and error.missing
                 self._refuse(str(error))
 
     def keys(self) -> KeySet:
@@ -67,6 +71,14 @@ class FileKeys:
 
     def unknown(self) -> Refused:
         return Refused(Reason.TOKEN_KEY_UNKNOWN, "the issuer's key file lacks this key")
+
+    def fault(self) -> Fault:
+        """What `error` means for the platform's documents: a file that can't be used refuses them."""
+        code = FaultCode.FILE_MISSING if self.missing else FaultCode.FILE_CONTENT
+        return Fault(
+            place=Place(self.path), code=code.code, help=code.help,
+            message=f"the keys of issuer {self._settings.name} can't be read: {self.error}",
+        )
 
     def tried(self) -> bool:
         return True

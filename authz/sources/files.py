@@ -26,9 +26,11 @@ class FileError(AuthzError):
     """A file can't be used; `reason` is a short sentence that names the rule or the system's own word for
     it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.missing = missing
+        """Whether there simply is no such file."""
 
 
 def resolve_inside(directory: Path, relative: str) -> Path:
@@ -44,7 +46,7 @@ def signature(path: Path) -> Signature:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        raise FileError(describe(error)) from None
+        raise FileError(describe(error), missing=isinstance(error, FileNotFoundError)) from None
     return _signature(status)
 
 
@@ -65,7 +67,7 @@ def read_signed(path: Path, *, limit: int = MAX_FILE_BYTES) -> tuple[bytes, Sign
                 raise FileError("it is not a regular file")
             content = file.read(limit + 1)
     except (OSError, ValueError) as error:
-        raise FileError(describe(error)) from None
+        raise FileError(describe(error), missing=isinstance(error, FileNotFoundError)) from None
     if len(content) > limit:
         raise FileError(f"it is over {limit} bytes")
     return content, _signature(status)

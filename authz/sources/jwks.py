@@ -23,7 +23,7 @@ from authz.authn.keys import KeySet
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings, JwksFile, KeySource
 from authz.model.reason import Reason
-from authz.policy.faults import Fault, FaultCode, Place
+from authz.policy.faults import Fault
 from authz.sources.discovery import Get
 from authz.sources.file_keys import FileKeys
 from authz.sources.remote_keys import Environment, RemoteKeys
@@ -180,8 +180,4 @@ def _file_faults(settings: IssuerSettings, source: RemoteKeys | FileKeys) -> lis
     source.poll()
     if not source.error:
         return []
-    code = FaultCode.FILE_CONTENT
-    return [Fault(
-        place=Place(source.path), code=code.code, help=code.help,
-        message=f"the keys of issuer {settings.name} can't be read: {source.error}",
-    )]
+    return [source.fault()]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from authz.model.errors import AuthzError
-from authz.policy.faults import Fault, Severity
+from authz.policy.faults import Fault, Severity, has_errors
 from authz.policy.link import PolicySet, PolicyState
 from authz.policy.load import Loaded, load
 from authz.sources.bundles import BundleStore
@@ -40,6 +40,8 @@ JOIN_SECONDS: Final = 5.0
 
 
 class LoadPolicy(Protocol):
+    """`policy.load.load`: files and the policy in force to what comes next."""
+
     def __call__(self, files: Mapping[str, bytes], previous: PolicySet | None = None) -> Loaded: ...
 
 
@@ -171,14 +173,15 @@ class PolicyDirectory:
             return self._refuse(loaded.faults)
         keys = self._keys.prepare(loaded.policy.issuers.values())
         bundles = self._bundles.prepare(loaded.policy.trust)
-        if keys.faults or bundles.faults:
-            return self._refuse((*keys.faults, *bundles.faults, *loaded.faults))
+        faults = (*keys.faults, *bundles.faults, *loaded.faults)
+        if has_errors((*keys.faults, *bundles.faults)):
+            return self._refuse(faults)
         # Keys and bundles first: a policy must not be visible before the issuers that it names are known.
         self._keys.apply(keys)
         self._bundles.apply(bundles)
         self._policy = loaded.policy
         self._digest = digest
-        self._accept(loaded.policy, loaded.faults)
+        self._accept(loaded.policy, faults)
         return ()
 
     def _accept(self, policy: PolicySet, faults: tuple[Fault, ...]) -> None:

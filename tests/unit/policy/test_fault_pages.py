@@ -8,15 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from authz.policy.compile import PolicyCompiler
-from authz.policy.faults import FaultCode, Faults, Severity
-from authz.policy.guardrails import check_denies, check_exemptions, compile_guardrails
+from authz.policy.faults import FaultCode, Severity
 from authz.policy.load import load
-from authz.policy.parse import parse
-from authz.policy.templates import read_template
 
 PAGES = Path(__file__).parents[3] / "docs" / "faults"
-OF_THE_FILE_SYSTEM = {"file-unreadable", "file-content", "directory-limit"}
+OF_THE_FILE_SYSTEM = {"file-unreadable", "file-missing", "file-content", "directory-limit"}
 """No YAML shows them; tests/unit/sources does."""
 WRITTEN = [code for code in FaultCode if code.code not in OF_THE_FILE_SYSTEM]
 TODAY = date(2026, 11, 21)
@@ -41,23 +37,7 @@ def found(example: str) -> dict[str, Severity]:
     name = re.match(r"# file: (\S+)\n", example)
     files = {name[1] if name else "example.yaml": example.encode()}
     files |= {f"{kind}.yaml": text.encode() for kind, text in PLATFORM.items() if f"kind: {kind}\n" not in example}
-    return {fault.code: fault.severity for fault in (*load(files).faults, *warnings(files))}
-
-
-def warnings(files: dict[str, bytes]) -> Faults:
-    """What only lint looks for, with the date that it is given."""
-    ignored, faults = Faults(), Faults()
-    parsed = parse(files, ignored)
-    guardrails = compile_guardrails(parsed, ignored)
-    check_exemptions(parsed, faults, TODAY)
-    for policy in parsed.policies:
-        compiler = PolicyCompiler(policy, parsed, host_variables=frozenset(), guardrails=guardrails, faults=ignored)
-        for declaration in policy.routes:
-            template = read_template(declaration.path, ignored)
-            route = None if template is None else compiler.route(declaration, template)
-            if route is not None:
-                check_denies(policy, route, parsed, faults)
-    return faults
+    return {fault.code: fault.severity for fault in load(files, today=TODAY).faults}
 
 
 @pytest.mark.parametrize("code", WRITTEN, ids=lambda code: code.code)
