@@ -62,12 +62,13 @@ def _decide(policy: PolicySet, arguments: argparse.Namespace) -> Decision:
 
     from authz.cli import explain_request
     from authz.cli.asserted import decision_point
+    from authz.cli.moment import moment
     from authz.cli.offline_keys import OfflineKeys, read_given
     from authz.model.decision import Denial
     from authz.model.errors import Refused
     from authz.model.request import Limits, parse_request
 
-    now = explain_request.moment(arguments.now)
+    now = moment(arguments.now)
     keys = OfflineKeys(Path(arguments.directory), policy.issuers.values(), read_given(arguments.keys))
     asserted = explain_request.assertion(arguments)
     user = None if asserted is None else asserted.user(policy.issuers, now)

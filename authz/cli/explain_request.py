@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +18,13 @@ from authz.authn.claims import user_of
 from authz.authn.token import VerifiedToken
 from authz.cli.exit_codes import ENVIRONMENT, USAGE
 from authz.cli.failure import CommandFailed
+from authz.cli.moment import moment
 from authz.model.headers import Headers
 from authz.model.issuer import IssuerSettings
 from authz.model.principal import PrincipalKind, User
 from authz.model.request import Peer, RawRequest
 
 _DNS: Final = "dns:"
-_NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _TOKEN_LIFETIME: Final = 300.0
 """Seconds that an asserted token is still valid."""
 
@@ -52,21 +49,6 @@ def split_url(url: str) -> tuple[str, str, str]:
     end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
     authority, target = rest[:end], rest[end:]
     return scheme, authority, target if target.startswith("/") else f"/{target}"
-
-
-def moment(text: str | None) -> float:
-    """Seconds since the epoch: RFC 3339 with an offset, or the number itself; None is now."""
-    if text is None:
-        return time.time()
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandFailed(USAGE, f"{text}: write a time such as 2026-11-21T10:00:00Z") from error
-    if read.tzinfo is None:
-        raise CommandFailed(USAGE, f"{text}: the time needs an offset, such as Z")
-    return read.timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

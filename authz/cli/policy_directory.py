@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +44,7 @@ def read(directory: str, *, today: date | None = None) -> ReadDirectory:
             lines = [f"{path / fault.place.file}: {fault.message}" for fault in error.faults]
             raise CommandFailed(ENVIRONMENT, *lines) from error
         return ReadDirectory(path=path, files={}, policy=None, faults=error.faults)
-    loaded = load(files, today=datetime.now(UTC).date())
+    loaded = load(files, today=today)
     faults = [*loaded.faults, *_reference_faults(path, loaded.policy)]
     faults.sort(key=lambda fault: (fault.place, fault.code, fault.message))
     return ReadDirectory(path=path, files=files, policy=loaded.policy, faults=tuple(faults))
