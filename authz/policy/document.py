@@ -315,7 +315,7 @@ class GuardrailsDocument:
 class Credential(Enum):
     """`identity.credential`; PASS is what holds when nothing is written."""
 
-    PASS = "pass"  # noqa: S105
+    PASS = "pass"  # noqa: S105 - a word of the language, no password
     REMOVE = "remove"
     UNTOUCHED = "untouched"
 

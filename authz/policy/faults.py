@@ -58,7 +58,7 @@ class Faults:
         message: str,
         *,
         policy: str = "",
-        help: str | None = None,  # noqa: A002
+        help: str | None = None,  # noqa: A002 - named as the registry names it
     ) -> None:
         """Record one fault; `help` overrides the code's own help line."""
         self._faults.append(

@@ -301,7 +301,7 @@ class _Tokens(JWTBearerTokenGenerator):
         return AUDIENCE
 
     def get_extra_claims(
-        self, client: Client, grant_type: str, user: Account | None, scope: str,  # noqa: ARG002 - Authlib's
+        self, client: Client, grant_type: str, user: Account | None, scope: str,  # noqa: ARG002 - the signature is Authlib's
     ) -> dict[str, object]:
         return dict(user.claims) if user else {}
 

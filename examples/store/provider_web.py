@@ -158,7 +158,7 @@ def _handler(web: ProviderServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(response.body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
             """Silent: the demo prints what matters."""
 
     return Handler

@@ -61,7 +61,7 @@ def test_each_module_says_what_it_owns() -> None:
     missing = [
         name
         for name in tree.python_files()
-        if tree.text_of(name).strip() and len(ast.get_docstring(tree.syntax_of(name)) or "") < 25
+        if tree.text_of(name).strip() and len(ast.get_docstring(tree.syntax_of(name)) or "") < 15
     ]
 
     assert missing == []

@@ -23,7 +23,7 @@ Pair: TypeAlias = tuple[Message, Message]
 def main() -> int:
     """Print the differences."""
     try:
-        from envoy.service.auth.v3 import external_auth_pb2 as published  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from envoy.service.auth.v3 import external_auth_pb2 as published
     except ImportError:
         return 2
     differences = list(compare((

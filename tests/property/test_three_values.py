@@ -50,9 +50,9 @@ def yaml(tree: Tree) -> str:
     """The tree as a policy writes it (flow style)."""
     kind, rest = tree
     if kind in ("any", "all"):
-        return f"{{{kind}: [{', '.join(yaml(item) for item in rest)}]}}"  # type: ignore[attr-defined]
+        return f"{{{kind}: [{', '.join(yaml(item) for item in rest)}]}}"
     if kind == "not":
-        return f"{{not: {yaml(rest)}}}"  # type: ignore[arg-type]
+        return f"{{not: {yaml(rest)}}}"
     if kind == "group":
         return f"{{user: {{groups: {{any: [{rest}]}}}}}}"
     if kind == "spiffe":
@@ -65,10 +65,10 @@ def truth(tree: Tree, who: UserOutcome, caller: WorkloadOutcome, *, inside: bool
     kind, rest = tree
     if kind in ("any", "all"):
         choose = max if kind == "any" else min
-        parts = [truth(item, who, caller, inside=inside) for item in rest]  # type: ignore[attr-defined]
+        parts = [truth(item, who, caller, inside=inside) for item in rest]
         return choose(low for low, _ in parts), choose(high for _, high in parts)
     if kind == "not":
-        low, high = truth(rest, who, caller, inside=True)  # type: ignore[arg-type]
+        low, high = truth(rest, who, caller, inside=True)
         return 2 - high, 2 - low
     principal = caller if kind == "spiffe" else who
     absent = UNKNOWN if inside else FALSE
@@ -79,11 +79,11 @@ def truth(tree: Tree, who: UserOutcome, caller: WorkloadOutcome, *, inside: bool
     if kind == "signed-in":
         return TRUE, TRUE
     if kind == "spiffe":
-        settled = TRUE if principal.id.path == (rest,) else FALSE  # type: ignore[union-attr]
+        settled = TRUE if principal.id.path == (rest,) else FALSE
         return settled, settled
-    if principal.groups is None:  # type: ignore[union-attr]
+    if principal.groups is None:
         return absent, absent
-    settled = TRUE if rest in principal.groups else FALSE  # type: ignore[union-attr]
+    settled = TRUE if rest in principal.groups else FALSE
     return settled, settled
 
 

@@ -47,7 +47,7 @@ def test_headers_are_immutable() -> None:
     with pytest.raises(AttributeError):
         del headers.joined
     with pytest.raises(AttributeError):
-        headers.extra = 1  # type: ignore[attr-defined]
+        headers.extra = 1
 
 
 def test_equal_headers_are_equal_and_hash_alike() -> None:

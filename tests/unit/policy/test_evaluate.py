@@ -18,7 +18,7 @@ NO_KEYS = Undecided(reason=Reason.KEYS_UNAVAILABLE, retry_after=3)
 
 def reason(judge: Judge, who: Principals, **more: object) -> Reason | None:
     """The reason of the denial, or None for a permit."""
-    decision = judge.judge(who, **more)  # type: ignore[arg-type]
+    decision = judge.judge(who, **more)
     return decision.reason if isinstance(decision, Denial) else None
 
 
@@ -89,7 +89,7 @@ FIELD_CASES = [
 @pytest.mark.parametrize(("fields", "who", "expected"), FIELD_CASES)
 def test_each_field_of_user_holds_or_gives_its_own_reason(fields: str, who: object, expected: Reason | None) -> None:
     """Policy language §5 and §8, field by field."""
-    assert reason(user_rule(fields), Principals(user=who)) is expected  # type: ignore[arg-type]
+    assert reason(user_rule(fields), Principals(user=who)) is expected
 
 
 def test_an_int_variable_is_a_number_in_equals_and_its_text_in_lists_of_strings() -> None:
