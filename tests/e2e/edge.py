@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -173,33 +174,30 @@ def edge_running(directory: Path) -> Iterator[Edge]:
 
 
 def _with_replacements(text: str, ports: tuple[int, ...]) -> str:
-    """More endpoints for the authz cluster, with the health check that gateway.yaml documents."""
-    configuration = yaml.safe_load(text)
-    documented = next(each for each in _gateway_clusters() if each["name"] == "authz")
-    cluster = next(each for each in configuration["static_resources"]["clusters"] if each["name"] == "authz")
+    """More endpoints for the authz cluster, with the health check and the retry policy of gateway.yaml."""
+    configuration, documented = yaml.safe_load(text), _gateway()
+    cluster = _authz_cluster(configuration)
     endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     for port in ports:
         address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
         endpoints.append({"endpoint": {"address": address}})
-    cluster["health_checks"] = documented["health_checks"]
+    cluster["health_checks"] = _authz_cluster(documented)["health_checks"]
+    _check(configuration)["grpc_service"]["retry_policy"] = _check(documented)["grpc_service"]["retry_policy"]
     return yaml.safe_dump(configuration)
 
 
 def _with_socket(text: str, path: Path) -> str:
     """The authz cluster on a Unix socket."""
     configuration = yaml.safe_load(text)
-    cluster = next(each for each in configuration["static_resources"]["clusters"] if each["name"] == "authz")
-    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {
-        "pipe": {"path": str(path)},
-    }
+    endpoint = _authz_cluster(configuration)["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    endpoint["address"] = {"pipe": {"path": str(path)}}
     return yaml.safe_dump(configuration)
 
 
 def _with_tunnels(text: str) -> str:
     """CONNECT switched on, with a route of its own."""
     configuration = yaml.safe_load(text)
-    chain = configuration["static_resources"]["listeners"][0]["filter_chains"][0]
-    manager = chain["filters"][0]["typed_config"]
+    manager = _manager(configuration)
     manager["upgrade_configs"].append({"upgrade_type": "CONNECT"})
     tunnel = {
         "match": {"connect_matcher": {}},
@@ -209,11 +207,26 @@ def _with_tunnels(text: str) -> str:
     return yaml.safe_dump(configuration)
 
 
-def _gateway_clusters() -> list[dict[str, object]]:
+def _gateway() -> dict[str, Any]:
     names = (
         "NODE", "LISTEN", "PORT", "EDGE_CERTIFICATE", "IDENTITY", "CA", "LOCAL_PORT", "AUTHZ_HOST", "AUTHZ_PORT",
         "AUTHZ_ID", "ENCODE_RAW_HEADERS",
     )
-    configuration = yaml.safe_load(envoys.render("gateway.yaml", dict.fromkeys(names, "0")))
-    clusters: list[dict[str, object]] = configuration["static_resources"]["clusters"]
-    return clusters
+    configuration: dict[str, Any] = yaml.safe_load(envoys.render("gateway.yaml", dict.fromkeys(names, "0")))
+    return configuration
+
+
+def _authz_cluster(configuration: dict[str, Any]) -> dict[str, Any]:
+    clusters = configuration["static_resources"]["clusters"]
+    return next(each for each in clusters if each["name"] == "authz")
+
+
+def _manager(configuration: dict[str, Any]) -> dict[str, Any]:
+    chain = configuration["static_resources"]["listeners"][0]["filter_chains"][0]
+    manager: dict[str, Any] = chain["filters"][0]["typed_config"]
+    return manager
+
+
+def _check(configuration: dict[str, Any]) -> dict[str, Any]:
+    check: dict[str, Any] = _manager(configuration)["http_filters"][0]["typed_config"]
+    return check
