@@ -47,6 +47,9 @@ def load(arguments: argparse.Namespace) -> LoadedSettings:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
+    # gRPC's core writes a line of its own for each failed handshake, which anybody can cause, between our JSON lines.
+    # GRPC_VERBOSITY=INFO brings them back, for finding out why an Envoy can't connect.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from authz import app
     from authz.observe import logs
     from authz.server.front import ListenError

@@ -3,6 +3,10 @@
 The conservative front: it bounds messages and metadata itself and terminates TLS. Everything that can end a Check in
 a gRPC error, which Envoy may take for an allow, is kept away from it: the method returns bytes whatever happens, the
 bound is ours (`executor`), and gRPC's own limits stand well above those that we answer with a denial.
+
+Not bounded here: grpcio waits for a call's message on the thread that will judge it, so a peer that opens calls and
+sends nothing holds threads until its own deadline (Envoy always sends one). Who can connect at all is therefore
+narrow: a socket's group, loopback, or certificates of the one CA.
 """
 
 from __future__ import annotations
