@@ -36,7 +36,10 @@ class RedisServer:
             "appendfsync": "always",
             "save": "",
         }
-        command = [str(tools.redis_server()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+        command = [
+            str(tools.redis_server()),
+            *(part for name, value in options.items() for part in (f"--{name}", value)),
+        ]
         process = self._processes.start(self.name, command)
         process.wait_ready(lambda: self.command("PING") == "+PONG")
         self._process = process

@@ -1,0 +1,61 @@
+"""One authz and one Envoy before one application, as in the end-to-end tests, with the certified provider.
+
+Owns: putting `tests.e2e.edge` and `tests.real.idp` together. Must not: send requests of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from examples.store.processes import Processes
+from examples.store.store import copy_policy
+from tests.e2e.edge import Edge
+from tests.real.idp import RealProvider
+
+POLICY = Path(__file__).parent / "policy"
+
+
+class ProviderEdge(Edge):
+    """Made by `edge_with_provider`; `corp` is the issuer of that name in the policies."""
+
+    def __init__(self, directory: Path, processes: Processes, corp: RealProvider) -> None:
+        super().__init__(directory, processes)
+        self.corp = corp
+
+    def issuers(self) -> dict[str, str]:
+        return {"https://idp.shop.example": self.corp.issuer}
+
+    def start(self, **settings: str) -> ProviderEdge:
+        """authz and its Envoy."""
+        self.start_authz(**settings)
+        self.start_envoy()
+        return self
+
+    def status(self, target: str, token: str, *, method: str = "GET") -> int:
+        """The status of one request with a bearer token."""
+        return self.send(method, target, token=token).status
+
+    def denied(self, target: str, token: str, *, method: str = "GET") -> tuple[int, str]:
+        """Status and recorded reason of one request with a bearer token."""
+        answer = self.send(method, target, token=token)
+        return answer.status, self.reason(answer)
+
+
+@contextlib.contextmanager
+def short_directory() -> Iterator[Path]:
+    """A directory whose name leaves room for Unix sockets (108 bytes at most)."""
+    with tempfile.TemporaryDirectory(prefix="authz-real-") as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def edge_with_provider() -> Iterator[ProviderEdge]:
+    """Application, policy and a provider that isn't started; no authz and no Envoy yet."""
+    with short_directory() as directory, Processes(directory) as processes:
+        edge = ProviderEdge(directory, processes, RealProvider(directory, processes))
+        copy_policy(edge.policy, edge.issuers(), source=POLICY)
+        with edge.application:
+            yield edge
