@@ -19,20 +19,21 @@ _SCOPE_TOKEN: Final = r"[\x21\x23-\x5b\x5d-\x7e]+"  # noqa: S105 - a grammar, no
 _SCOPES: Final = re.compile(rf"{_SCOPE_TOKEN}(?: {_SCOPE_TOKEN})*")
 """RFC 6749 §3.3: scope-tokens with one blank between them."""
 _SCOPE: Final = re.compile(_SCOPE_TOKEN)
+_CLIENT_ID: Final = ("client_id",)
 
 
 def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
     """The person or client that a verified token speaks of. Made once per token and kept with it."""
     claims = token.claims
     scope_text = _scope_text(lookup(claims, settings.scopes))
-    client = _text(lookup(claims, settings.client))
+    clients = _clients(claims, settings)
     subject: str = claims["sub"]
     return User(
         issuer=settings.name,
         issuer_url=settings.issuer,
         subject=subject,
-        kind=_kind(claims, subject, client, settings),
-        client=client,
+        kind=_kind(claims, subject, clients, settings),
+        client=clients[0] if clients else None,
         scopes=None if scope_text is None else frozenset(scope_text.split()),
         groups=_texts(lookup(claims, settings.groups)),
         roles=_texts(lookup(claims, settings.roles)),
@@ -53,12 +54,19 @@ def subject_hash(issuer: str, subject: str) -> str:
     return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:16]
 
 
+def _clients(claims: Mapping[str, Any], settings: IssuerSettings) -> tuple[str, ...]:
+    """The client that the token was issued to, first where the policy looks for it; where nothing is written,
+    `client_id` too (RFC 9068 §2.2), so that no client's token passes for a person's."""
+    paths = (settings.client,) if settings.client_written else (settings.client, _CLIENT_ID)
+    return tuple(client for path in paths if (client := _text(lookup(claims, path))) is not None)
+
+
 def _kind(
-    claims: Mapping[str, Any], subject: str, client: str | None, settings: IssuerSettings,
+    claims: Mapping[str, Any], subject: str, clients: tuple[str, ...], settings: IssuerSettings,
 ) -> PrincipalKind:
     rule = settings.client_tokens
     if rule is None:
-        stands_for_client = subject == client
+        stands_for_client = subject in clients
     else:
         value = lookup(claims, rule.claim)
         # Typed: True is no 1, and "1" is neither.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Final
 
@@ -76,6 +76,8 @@ class IssuerSettings:
     groups: ClaimPath = ("groups",)
     roles: ClaimPath = ("roles",)
     client: ClaimPath = ("azp",)
+    client_written: bool = False
+    """Whether the policy says where the client is. If not, `client_id` (RFC 9068 §2.2) stands in for a missing `azp`."""
     aliases: Mapping[str, ClaimPath] = field(default_factory=dict)
     """All aliases that policies may use, those four included."""
 
@@ -87,26 +89,16 @@ class IssuerSettings:
 
 
 def _digest(issuer: IssuerSettings) -> str:
-    text = repr(
-        (
-            issuer.name,
-            issuer.issuer,
-            sorted(issuer.audiences),
-            issuer.audience_claim,
-            issuer.algorithms,
-            issuer.keys,
-            sorted(issuer.token_types),
-            issuer.clock_skew,
-            issuer.max_lifetime,
-            issuer.client_tokens,
-            issuer.scopes,
-            issuer.groups,
-            issuer.roles,
-            issuer.client,
-            sorted(issuer.aliases.items()),
-        )
-    )
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """Over every field, so that none can be forgotten when one is added."""
+    values = [(one.name, _stable(getattr(issuer, one.name))) for one in fields(issuer) if one.name != "revision"]
+    return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _stable(value: object) -> object:
+    """The value with an order of its own."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return sorted(value.items()) if isinstance(value, Mapping) else value
 
 
 class PeerVerification(Enum):

@@ -77,7 +77,8 @@ def read_issuers(reading: Reading, node: Node) -> IssuersDocument:
 
 def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
     entries = reading.fields(node, f"the issuer {show(name)}", _KEYS, required=("issuer", "audiences"), later=_LATER)
-    aliases = _claims(reading, entries["claims"]) if "claims" in entries else dict(DEFAULT_CLAIMS)
+    written = _claims(reading, entries["claims"]) if "claims" in entries else {}
+    aliases = {**DEFAULT_CLAIMS, **written}
     if "revocation" in entries:
         reading.choice(entries["revocation"], "`revocation`", {"normal": None}, later=("strict",))
     return IssuerSettings(
@@ -105,6 +106,7 @@ def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
         groups=aliases["groups"],
         roles=aliases["roles"],
         client=aliases["client"],
+        client_written="client" in written,
         aliases=aliases,
     )
 
@@ -177,7 +179,8 @@ def _client_tokens(reading: Reading, node: Node, aliases: MappingType[str, Claim
 
 
 def _claims(reading: Reading, node: Node) -> dict[str, ClaimPath]:
-    aliases = dict(DEFAULT_CLAIMS)
+    """The claims that are written, by alias."""
+    aliases: dict[str, ClaimPath] = {}
     for name, key, value in reading.pairs(node, "`claims`"):
         if not _ALIAS.fullmatch(name) or len(name) > MAX_NAME:
             reading.fault(key, FaultCode.NAME_INVALID, f"{show(name)} can't be the name of a claim")

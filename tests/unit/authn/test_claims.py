@@ -82,6 +82,9 @@ def test_claims_are_found_where_the_issuer_keeps_them() -> None:
     ({"sub": "alice", "azp": "storefront"}, PrincipalKind.PERSON),
     ({"sub": "batch", "azp": "batch"}, PrincipalKind.CLIENT),
     ({"sub": "alice", "azp": tokens.ABSENT}, PrincipalKind.PERSON),
+    ({"sub": "batch", "azp": tokens.ABSENT, "client_id": "batch"}, PrincipalKind.CLIENT),
+    ({"sub": "batch", "azp": "console", "client_id": "batch"}, PrincipalKind.CLIENT),
+    ({"sub": "alice", "azp": tokens.ABSENT, "client_id": "batch"}, PrincipalKind.PERSON),
     ({"sub": "7", "azp": 7}, PrincipalKind.PERSON),
 ])
 def test_a_token_whose_subject_is_its_client_stands_for_the_client(claims: Any, kind: PrincipalKind) -> None:
