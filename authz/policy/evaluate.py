@@ -85,7 +85,7 @@ def evaluate(
         remove_headers=removed,
         user=user,
         workload=workload,
-        trace=_trace(_weigh_all(plan, guardrails, scene), None, matched, guardrails) if trace else None,
+        trace=_trace(_weigh_all(plan, guardrails, scene), None, matched, guardrails, scene) if trace else None,
     )
 
 
@@ -148,7 +148,7 @@ def _denied(guardrail: CompiledGuardrail, matched: Matched, covering: Guardrails
             scene,
             guardrail=guardrail.id,
             detail=plan.text,
-            trace=_trace([], None, matched, covering),
+            trace=_trace([], None, matched, covering, scene),
         )
     culprit = _hanging(plan.leaves, scene, Refusal | Undecided)
     return _denial(
@@ -158,7 +158,7 @@ def _denied(guardrail: CompiledGuardrail, matched: Matched, covering: Guardrails
         guardrail=guardrail.id,
         detail=culprit.detail,
         retry_after=culprit.retry_after if isinstance(culprit, Undecided) else None,
-        trace=_trace([], None, matched, covering),
+        trace=_trace([], None, matched, covering, scene),
     )
 
 
@@ -251,7 +251,7 @@ def _explain(plan: RoutePlan, matched: Matched, guardrails: Guardrails, scene: S
     weighed = _weigh_all(plan, guardrails, scene)
     hanging = next((one for one in weighed if one.hangs), None)
     closest = hanging or min(weighed, key=lambda one: one.distance)
-    shown = _trace(weighed, closest, matched, guardrails) if trace else None
+    shown = _trace(weighed, closest, matched, guardrails, scene) if trace else None
     if hanging is not None:
         culprit = _hanging(hanging.conditions, scene, Undecided)
         return _denial(
@@ -357,14 +357,19 @@ def _plan(matched: Matched) -> RoutePlan:
 # --- trace -----------------------------------------------------------------------------------------------
 
 
-def _trace(weighed: list[_Weighed], closest: _Weighed | None, matched: Matched, guardrails: Guardrails) -> Trace:
+def _trace(
+    weighed: list[_Weighed], closest: _Weighed | None, matched: Matched, guardrails: Guardrails, scene: Scene
+) -> Trace:
     steps = [f"policy {matched.route.policy}", f"route {matched.route.id}"]
     steps.extend(f"guardrail {guardrail.id} ({'deny' if guardrail.deny else 'require'})" for guardrail in guardrails)
     return Trace(
         steps=tuple(steps),
         alternatives=tuple(
             AlternativeTrace(
-                conditions=tuple(map(_condition_trace, one.conditions, one.outcomes)),
+                conditions=tuple(
+                    _condition_trace(condition, outcome, scene)
+                    for condition, outcome in zip(one.conditions, one.outcomes, strict=True)
+                ),
                 distance=one.distance,
                 holds=one.holds,
                 closest=one is closest,
@@ -374,11 +379,18 @@ def _trace(weighed: list[_Weighed], closest: _Weighed | None, matched: Matched, 
     )
 
 
-def _condition_trace(condition: Condition, outcome: Outcome) -> ConditionTrace:
+def _condition_trace(condition: Condition, outcome: Outcome, scene: Scene) -> ConditionTrace:
     met = outcome is Outcome.TRUE
     return ConditionTrace(
         text=condition.text,
         mark=Mark.HIT if met else Mark.MISS if outcome is Outcome.FALSE else Mark.UNKNOWN,
-        reason=None if met else condition.reason,
+        reason=None if met else _shown_reason(condition, outcome, scene),
         origin=condition.origin,
     )
+
+
+def _shown_reason(condition: Condition, outcome: Outcome, scene: Scene) -> Reason:
+    """What the verdict would say if it were about this condition alone."""
+    if outcome.highest == Outcome.TRUE.highest:
+        return _hanging((condition,), scene, Undecided).reason
+    return _reason(condition, scene)[0]
