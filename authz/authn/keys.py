@@ -27,7 +27,8 @@ MAX_KEYS: Final = 128
 MAX_KEY_ID_LENGTH: Final = 128
 """Characters (docs/verification.md, "The token")."""
 
-_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of a JWK that no verifier is to see (RFC 7518 §6)."""
 
 
 class KeySetError(AuthzError):
@@ -87,12 +88,19 @@ def import_key_set(document: bytes, accepted: tuple[str, ...]) -> tuple[KeySet, 
 
     Raises `KeySetError` when the document is no key set at all. Warnings name a key by its position only.
     """
+    return read_keys(_entries(document), accepted)
+
+
+def read_keys(
+    entries: list[Any], accepted: tuple[str, ...], *, use: str = "sig",
+) -> tuple[KeySet, tuple[str, ...]]:
+    """The usable keys among the entries of a `keys` array whose `use` is that one; a warning for each other."""
     keys: list[VerificationKey] = []
     warnings: list[str] = []
-    repeated = _repeated_key_ids(entries := _entries(document), accepted)
+    repeated = _repeated_key_ids(entries, accepted, use)
     for position, entry in enumerate(entries):
         try:
-            keys.append(_read_key(entry, accepted, repeated))
+            keys.append(_read_key(entry, accepted, repeated, use))
         except (KeyMaterialError, EncodingError) as error:
             warnings.append(f"keys[{position}] is skipped: {error}")
     return KeySet(keys), tuple(warnings)
@@ -112,12 +120,12 @@ def _entries(document: bytes) -> list[Any]:
     return entries
 
 
-def _repeated_key_ids(entries: list[Any], accepted: tuple[str, ...]) -> frozenset[str]:
+def _repeated_key_ids(entries: list[Any], accepted: tuple[str, ...], use: str) -> frozenset[str]:
     """Each `kid` that more than one entry meant for these algorithms bears: they can't be told apart."""
     kids: Counter[str] = Counter()
     for entry in entries:
         try:
-            _algorithm_of(entry, accepted)
+            _algorithm_of(entry, accepted, use)
             kid = _key_id(entry)
         except KeyMaterialError:
             continue
@@ -126,13 +134,15 @@ def _repeated_key_ids(entries: list[Any], accepted: tuple[str, ...]) -> frozense
     return frozenset(kid for kid, count in kids.items() if count > 1)
 
 
-def _read_key(entry: Any, accepted: tuple[str, ...], repeated: frozenset[str]) -> VerificationKey:
+def _read_key(
+    entry: Any, accepted: tuple[str, ...], repeated: frozenset[str], use: str,
+) -> VerificationKey:
     """One entry of `keys`; raises `KeyMaterialError` naming the broken rule."""
-    algorithm = _algorithm_of(entry, accepted)
+    algorithm = _algorithm_of(entry, accepted, use)
     kid = _key_id(entry)
     if kid in repeated:
         raise KeyMaterialError("its kid stands twice in the set (RFC 7517 §4.5)")
-    if _PRIVATE_MEMBERS & entry.keys():
+    if PRIVATE_MEMBERS & entry.keys():
         raise KeyMaterialError("it holds private or symmetric key material")
     public, fingerprint = read_public_key(entry)
     return VerificationKey(kid=kid, algorithm=algorithm, public=public, fingerprint=fingerprint)
@@ -147,12 +157,12 @@ def _key_id(entry: dict[str, Any]) -> str | None:
     return kid
 
 
-def _algorithm_of(entry: Any, accepted: tuple[str, ...]) -> str:
+def _algorithm_of(entry: Any, accepted: tuple[str, ...], use: str) -> str:
     """The one algorithm that the entry is bound to, from `kty crv use key_ops alg` and the issuer's list."""
     if type(entry) is not dict:
         raise KeyMaterialError("a key is a JSON object (RFC 7517 §4)")
-    if entry.get("use", "sig") != "sig":
-        raise KeyMaterialError("its use is not sig (RFC 7517 §4.2)")
+    if entry.get("use", "sig") != use:
+        raise KeyMaterialError(f"its use is not {use} (RFC 7517 §4.2)")
     operations = entry.get("key_ops", ["verify"])
     if type(operations) is not list or "verify" not in operations:
         raise KeyMaterialError("its key_ops lack verify (RFC 7517 §4.3)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryptography import x509
@@ -17,6 +17,7 @@ from cryptography import x509
 from authz.authn.authority import Authority, read_authority
 from authz.authn.certificate import CertificateError
 from authz.authn.encoding import EncodingError, read_json_object
+from authz.authn.keys import KeySet, read_keys
 from authz.model.errors import AuthzError, Refused
 from authz.model.reason import Reason
 from authz.model.spiffe import SpiffeId, SpiffeIdError, check_trust_domain
@@ -25,6 +26,10 @@ MAX_BUNDLE_BYTES: Final = 1024 * 1024
 MAX_AUTHORITIES: Final = 64
 """Keys of one bundle. A trust domain has a few authorities, twice that while they rotate."""
 
+JWT_ALGORITHMS: Final = ("RS256", "PS256", "ES256")
+"""Those of JWT-SVID §2.1 that exist here."""
+
+_JWT_USE: Final = "jwt-svid"
 _SCHEME: Final = "spiffe://"
 
 
@@ -34,11 +39,13 @@ class BundleError(AuthzError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrustBundle:
-    """The X.509 authorities of one trust domain. `revision` changes with any change to them."""
+    """The authorities of one trust domain: for certificates, and `jwt_keys` for JWT-SVIDs. `revision` changes with
+    any change to them."""
 
     trust_domain: str
     authorities: tuple[Authority, ...]
     revision: str
+    jwt_keys: KeySet = field(default_factory=lambda: KeySet(()))
     warnings: tuple[str, ...] = ()
     """What was skipped, for operators."""
 
@@ -50,7 +57,8 @@ class TrustBundle:
 def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
     """Read a SPIFFE bundle in JWKS form for a trust domain; raises `BundleError`.
 
-    Without a usable `x509-svid` key the bundle is empty and no certificate verifies (SPIFFE Bundle §4.2.2).
+    Without a usable `x509-svid` key no certificate verifies, without a `jwt-svid` key no JWT-SVID (SPIFFE Bundle
+    §4.2.2).
     """
     try:
         check_trust_domain(trust_domain)
@@ -58,16 +66,17 @@ def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
         raise BundleError(str(error)) from None
     authorities: list[Authority] = []
     warnings: list[str] = []
-    for position, entry in enumerate(_entries(document)):
+    for position, entry in enumerate(entries := _entries(document)):
         try:
             authority = _read_entry(entry, trust_domain)
         except CertificateError as error:
             warnings.append(f"keys[{position}] is skipped: {error}")
         else:
             authorities.extend(authority)
+    jwt_keys, skipped = _jwt_keys(entries)
     return TrustBundle(
-        trust_domain=trust_domain, authorities=tuple(authorities), warnings=tuple(warnings),
-        revision=_revision(trust_domain, authorities),
+        trust_domain=trust_domain, authorities=tuple(authorities), warnings=(*warnings, *skipped),
+        revision=_revision(trust_domain, authorities, jwt_keys), jwt_keys=jwt_keys,
     )
 
 
@@ -116,6 +125,13 @@ def _read_entry(entry: Any, trust_domain: str) -> tuple[Authority, ...]:
     return (read_authority(entry, trust_domain),)
 
 
-def _revision(trust_domain: str, authorities: list[Authority]) -> str:
-    lines = [trust_domain, *sorted(authority.fingerprint for authority in authorities)]
+def _jwt_keys(entries: list[Any]) -> tuple[KeySet, tuple[str, ...]]:
+    """The keys that sign JWT-SVIDs; each has a `kid` (SPIFFE Bundle §4.2.1)."""
+    own = [entry for entry in entries if type(entry) is dict and entry.get("use") == _JWT_USE]
+    keys, warnings = read_keys([entry for entry in own if "kid" in entry], JWT_ALGORITHMS, use=_JWT_USE)
+    return keys, tuple(f"jwt-svid {warning}" for warning in warnings)
+
+
+def _revision(trust_domain: str, authorities: list[Authority], jwt_keys: KeySet) -> str:
+    lines = [trust_domain, *sorted(authority.fingerprint for authority in authorities), jwt_keys.revision]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
