@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     for number in _STOPPING:
-        signal.signal(number, _as_interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:  # `nohup` is respected
+            signal.signal(number, _as_interrupt)
     try:
         return _run(keep_running=options.keep_running)
     except (StartFailed, MissingEnvoy, TimeoutError) as error:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(*, keep_running: bool) -> int:
     began = time.monotonic()
-    print("starting two token issuers, six services, six Envoys and authz on loopback …", flush=True)
+    print("starting three token issuers, six services, six Envoys and authz on loopback …", flush=True)
     with running() as store:
         print(f"all up after {time.monotonic() - began:.1f} s\n", flush=True)
         if keep_running:
