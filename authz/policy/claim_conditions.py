@@ -43,7 +43,7 @@ class _Wanted:
         return cls(typed_getter(value, around), is_int)
 
 
-def _compare(actual: object, wanted: object, absent: Outcome) -> Outcome:
+def compare(actual: object, wanted: object, absent: Outcome) -> Outcome:
     """Typed equality of two JSON scalars: `"42"` is not 42, integers equal only integers, booleans are no numbers.
     Values of different JSON types can't be compared, which counts as absent."""
     if wanted is None or actual is None:
@@ -54,17 +54,17 @@ def _compare(actual: object, wanted: object, absent: Outcome) -> Outcome:
     return FALSE if both_numbers else absent
 
 
-def _compare_element(element: object, wanted: object, number_or_text: bool, absent: Outcome) -> Outcome:
+def compare_element(element: object, wanted: object, number_or_text: bool, absent: Outcome) -> Outcome:
     if number_or_text and isinstance(element, str):
         wanted = None if wanted is None else str(wanted)
-    return _compare(element, wanted, absent)
+    return compare(element, wanted, absent)
 
 
 def _equals(get: ClaimGetter, wanted: tuple[_Wanted, ...], absent: Outcome) -> UserTest:
     (only,) = wanted
 
     def test(user: User, scene: Scene) -> Outcome:
-        return _compare(get(user), only.get(scene), absent)
+        return compare(get(user), only.get(scene), absent)
 
     return test
 
@@ -79,7 +79,7 @@ def _any_of(get: ClaimGetter, wanted: tuple[_Wanted, ...], absent: Outcome) -> U
         for item in wanted:
             value = item.get(scene)
             if elements is None:
-                outcome = _compare(actual, value, absent)
+                outcome = compare(actual, value, absent)
             else:
                 outcome = _search(elements, value, item.number_or_text, absent)
             if outcome is TRUE:
@@ -108,7 +108,7 @@ def _search(elements: list[object], wanted: object, number_or_text: bool, absent
         return absent
     best = FALSE
     for element in elements:
-        outcome = _compare_element(element, wanted, number_or_text, absent)
+        outcome = compare_element(element, wanted, number_or_text, absent)
         if outcome is TRUE:
             return TRUE
         best = max(best, outcome, key=truth)

@@ -131,6 +131,13 @@ class HostTable(Generic[T]):
             _, dot, suffix = suffix.partition(".")
         return None
 
+    def items(self) -> Iterator[tuple[HostPattern, T]]:
+        """Every entry with its value."""
+        for kind, names in zip(HostKind, self._by_kind, strict=True):
+            for name, ports in names.items():
+                for port, value in ports.items():
+                    yield HostPattern(kind, name, port), value
+
     def __iter__(self) -> Iterator[T]:
         return (value for names in self._by_kind for ports in names.values() for value in ports.values())
 

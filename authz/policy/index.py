@@ -28,12 +28,17 @@ _NO_VARIABLES: Final[Mapping[str, str]] = {}
 class Shares:
     """The parts of one divided host: which policy the narrowest share that holds a path belongs to (§6)."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_root", "_templates")
 
     def __init__(self, shares: Mapping[str, PathTemplate]) -> None:
+        self._templates = tuple(shares.values())
         self._root = _ShareNode()
         for policy, template in shares.items():
             self._root.add(policy, template)
+
+    def templates(self) -> tuple[PathTemplate, ...]:
+        """Every share, for tools."""
+        return self._templates
 
     def owner(self, segments: tuple[str, ...]) -> str | Reason:
         """The policy, "" for nobody's part, or PATH_NOT_CANONICAL where a look-alike of a share's literal would
@@ -149,7 +154,8 @@ class Index:
 
     def match(self, request: AuthzRequest) -> Matched | Denial:
         """The route that owns the request, or why none does: destination and host, then path, then route."""
-        zone = self._zone(request)
+        destination = destination_of(request.destination.principal) if self._zones else ""
+        zone = self.zone(destination, request.service)
         binding = None if zone is None else zone.hosts.find(request.authority)
         if binding is None:
             return Denial(reason=Reason.DESTINATION_UNMATCHED)
@@ -159,15 +165,27 @@ class Index:
             return self._match_path(request, binding, binding.router, "")
         return self._match_share(request, binding, binding.router, binding.shares)
 
-    def _zone(self, request: AuthzRequest) -> Zone | None:
-        zone = self._elsewhere
-        if self._zones:
-            zone = self._zones.get(destination_of(request.destination.principal), zone)
-        if not request.service:
+    def zone(self, destination: str, service: str) -> Zone | None:
+        """The enforcement point that a destination entry and `authz.service` lead to."""
+        zone = self._zones.get(destination, self._elsewhere)
+        if not service:
             return zone
-        if request.service in zone.policies or request.service in self._by_name:
-            return self._named.get(request.service)
+        if service in zone.policies or service in self._by_name:
+            return self._named.get(service)
         return None
+
+    def points(self) -> frozenset[str]:
+        """The destinations that have an enforcement point of their own."""
+        return frozenset(self._zones)
+
+    def services(self, destination: str) -> frozenset[str]:
+        """What `authz.service` may name at a destination."""
+        return self._zones.get(destination, self._elsewhere).policies | self._by_name
+
+    @property
+    def preflights(self) -> frozenset[str]:
+        """The policies that grant preflights."""
+        return self._preflights
 
     def _match_share(
         self, request: AuthzRequest, binding: Binding, router: Router, shares: Shares,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from authz.policy.compile import PolicyCompiler
@@ -26,6 +26,8 @@ class Loaded:
 
     policy: PolicySet | None
     faults: tuple[Fault, ...]
+    parsed: ParsedDirectory = field(default_factory=ParsedDirectory)
+    """The documents as written, for tools that look at what a policy says."""
 
 
 def load(
@@ -39,7 +41,7 @@ def load(
     check_exemptions(parsed, faults, today)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     policy = link(parsed, _Language(parsed, guardrails), Source(digests, guardrails), faults, previous)
-    return Loaded(policy=policy, faults=faults.sorted())
+    return Loaded(policy=policy, faults=faults.sorted(), parsed=parsed)
 
 
 class _Language:

@@ -42,8 +42,7 @@ from authz.policy.three_values import Mode, conjunction, disjunction, negation
 from authz.policy.user_conditions import UserContext, user_conditions, user_values, uses_subject
 from authz.policy.workload_conditions import SpiffePattern, SpiffePatternError, workload_conditions
 
-ANY_VIA: Final = frozenset((Via.MTLS, Via.FORWARDED))
-"""What "any way" of a workload's identity means until JWT-SVIDs are read."""
+_ANY_VIA: Final = frozenset((Via.MTLS, Via.FORWARDED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +65,18 @@ class Ground:
     @property
     def aliases(self) -> Mapping[str, frozenset[str]]:
         return {name: frozenset(issuer.aliases) for name, issuer in self.issuers.items()}
+
+    @property
+    def any_via(self) -> frozenset[Via]:
+        """Every way in which a workload's identity can reach us here."""
+        return _ANY_VIA | {Via.JWT_SVID} if self.jwt_svid_header else _ANY_VIA
+
+    @property
+    def jwt_svid_header(self) -> str:
+        """The header that JWT-SVIDs come in; empty when none are read."""
+        trust = self.platform.trust_domains
+        jwt_svid = None if trust is None else trust.settings.jwt_svid
+        return "" if jwt_svid is None else jwt_svid.header
 
     def fault(self, place: Place, code: FaultCode, message: str) -> None:
         self.faults.add(place, code, message, policy=self.policy)
@@ -108,7 +119,7 @@ class RequirementCompiler:
         return found
 
     def _new_alternative(self, leaves: Leaves, variables: Mapping[str, VariableType]) -> Alternative:
-        via = _last_via(leaves)
+        via = last_via(leaves)
         around = self.surroundings(variables, via)
         accepted = self.accepted_issuers(leaves)
         users = [leaf for leaf in leaves if isinstance(leaf, UserRequirement)]
@@ -123,6 +134,7 @@ class RequirementCompiler:
             tests=tuple(condition.test for condition in conditions),
             user=bool(users),
             workload_via=via,
+            vias=frozenset(leaf.via or Via.MTLS for leaf in leaves if isinstance(leaf, WorkloadRequirement)),
             public=is_public(leaves),
         )
 
@@ -146,7 +158,7 @@ class RequirementCompiler:
         accepted: frozenset[str] | None = None
         for leaf in leaves:
             if isinstance(leaf, UserRequirement):
-                own = self._issuers_of(leaf, frozenset(), report=False)
+                own = self.issuers_of(leaf, frozenset(), report=False)
                 accepted = own if accepted is None else accepted & own
         return accepted or frozenset()
 
@@ -157,7 +169,7 @@ class RequirementCompiler:
         vias: frozenset[Via] = frozenset()
         for leaf in leaves:
             if isinstance(leaf, UserRequirement):
-                issuers |= self._issuers_of(leaf, frozenset(), report=False)
+                issuers |= self.issuers_of(leaf, frozenset(), report=False)
             elif isinstance(leaf, WorkloadRequirement):
                 vias |= {leaf.via or Via.MTLS}
             elif isinstance(leaf, NotRequirement):
@@ -171,9 +183,9 @@ class RequirementCompiler:
         vias: frozenset[Via] = frozenset()
         for leaf in leaves_under(node):
             if isinstance(leaf, UserRequirement):
-                issuers |= self._issuers_of(leaf, accepted, report=False, loose=True)
+                issuers |= self.issuers_of(leaf, accepted, report=False, loose=True)
             elif isinstance(leaf, WorkloadRequirement):
-                vias |= ANY_VIA if leaf.via is None else {leaf.via}
+                vias |= self.ground.any_via if leaf.via is None else {leaf.via}
         return Usage(issuers=issuers, vias=vias)
 
     # -- trees under `not` and in `deny`
@@ -235,7 +247,7 @@ class RequirementCompiler:
         self, user: UserRequirement, mode: Mode, accepted: frozenset[str], around: Surroundings
     ) -> tuple[Condition, ...]:
         loose = mode is not Mode.PLAIN
-        issuers = self._issuers_of(user, accepted, report=True, loose=loose)
+        issuers = self.issuers_of(user, accepted, report=True, loose=loose)
         if not issuers:
             raise Unfit
         if loose and user.issuers and not accepted <= issuers:
@@ -259,7 +271,7 @@ class RequirementCompiler:
 
     # -- checks: issuers
 
-    def _issuers_of(
+    def issuers_of(
         self, user: UserRequirement, accepted: frozenset[str], *, report: bool, loose: bool = False
     ) -> frozenset[str]:
         """The issuers that the fields speak of: written; else, under `not` and in guardrails, those that the
@@ -354,6 +366,10 @@ class RequirementCompiler:
                 FaultCode.REQUIREMENT_SHAPE,
                 "`via: forwarded` never holds without `peers.forwarded.trusted_proxies`",
             )
+        if workload.via is Via.JWT_SVID and not self.ground.jwt_svid_header:
+            self.ground.fault(
+                workload.place, FaultCode.REQUIREMENT_SHAPE, "`via: jwt-svid` never holds without `peers.jwt_svid`"
+            )
         return len(self.ground.faults) == before
 
     def _check_pattern(self, item: Text, domains: frozenset[str]) -> None:
@@ -372,7 +388,7 @@ class RequirementCompiler:
 # --- small pieces ---
 
 
-def _last_via(leaves: Leaves) -> Via | None:
+def last_via(leaves: Leaves) -> Via | None:
     vias = [leaf.via or Via.MTLS for leaf in leaves if isinstance(leaf, WorkloadRequirement)]
     return vias[-1] if vias else None
 
