@@ -40,22 +40,20 @@ def measure(algorithm: str) -> tuple[float, float, float]:
     """Raw, cold and warm, in microseconds."""
     key = signing_key(algorithm)
     settings = IssuerSettings(
-        name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}),
+        name="corp",
+        issuer=tokens.ISSUER,
+        audiences=frozenset({tokens.AUDIENCE}),
         aliases={"scopes": ("scope",), "groups": ("groups",), "roles": ("roles",), "client": ("azp",)},
     )
     key_set, _ = import_key_set(jwk_set(key), ALGORITHMS)
     token = tokens.mint(key=key)
     signed = token.rpartition(".")[0].encode()
     signature, public = key.sign(signed), key_set.find(key.kid, algorithm).public
-    trusted = Trusted(
-        issuers={"corp": settings}, issuers_by_url={settings.issuer: settings}, trust=None, audiences={},
-    )
+    trusted = Trusted(issuers={"corp": settings}, issuers_by_url={settings.issuer: settings}, trust=None, audiences={})
     usage, request = Usage(issuers=frozenset({"corp"})), requests.request({"authorization": f"Bearer {token}"})
 
     def principals(cache: TokenCache) -> Callable[[], object]:
-        authenticator = Authenticator(
-            FixedKeys({"corp": key_set}), FixedBundles(), cache, CertificateCache(), Limits(),
-        )
+        authenticator = Authenticator(FixedKeys({"corp": key_set}), FixedBundles(), cache, CertificateCache(), Limits())
         return lambda: authenticator.principals(request, usage, trusted, now=tokens.NOW)
 
     raw = micros(lambda: algorithms.verifies(algorithm, public, signature, signed))

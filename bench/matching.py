@@ -29,8 +29,11 @@ def directory(routes: int) -> Mapping[str, bytes]:
     files = {"guardrails.yaml": b"apiVersion: authz/v1\nkind: Guardrails\nbind: host\n"}
     for number, first in enumerate(range(0, routes, ROUTES_PER_POLICY)):
         lines = [
-            "apiVersion: authz/v1", "kind: RoutePolicy", f"metadata: {{name: p{number}}}",
-            f"service: {{hosts: [p{number}.example, '*.p{number}.example', '{{t}}.q{number}.example']}}", "routes:",
+            "apiVersion: authz/v1",
+            "kind: RoutePolicy",
+            f"metadata: {{name: p{number}}}",
+            f"service: {{hosts: [p{number}.example, '*.p{number}.example', '{{t}}.q{number}.example']}}",
+            "routes:",
         ]
         for route in range(first, min(first + ROUTES_PER_POLICY, routes)):
             lines += [
@@ -44,9 +47,18 @@ def directory(routes: int) -> Mapping[str, bytes]:
 
 def request(route: int) -> AuthzRequest:
     return AuthzRequest(
-        method="GET", path=parse_path(f"/area{route % 40}/v1/kind{route}/4711", 8192),
-        authority=Authority.parse("p0.example"), headers=Headers(), scheme="https", protocol="", source=Peer(),
-        destination=Peer(), service="", transport=Transport.TLS, grpc=False, upgrade="",
+        method="GET",
+        path=parse_path(f"/area{route % 40}/v1/kind{route}/4711", 8192),
+        authority=Authority.parse("p0.example"),
+        headers=Headers(),
+        scheme="https",
+        protocol="",
+        source=Peer(),
+        destination=Peer(),
+        service="",
+        transport=Transport.TLS,
+        grpc=False,
+        upgrade="",
     )
 
 
@@ -74,8 +86,10 @@ def main() -> None:
         assert loaded.policy is not None, loaded.faults[:3]
         cost = microseconds(loaded.policy, request(min(size, ROUTES_PER_POLICY) - 1))
         smallest = smallest or cost
-        print(f"{size:>6} routes: {cost:.2f} us per match (x{cost / smallest:.2f}), "
-              f"loaded in {seconds:.2f} s, peak memory grew by {grown:.0f} MB")
+        print(
+            f"{size:>6} routes: {cost:.2f} us per match (x{cost / smallest:.2f}), "
+            f"loaded in {seconds:.2f} s, peak memory grew by {grown:.0f} MB"
+        )
 
 
 if __name__ == "__main__":

@@ -50,16 +50,18 @@ def _print(name: str, micros: float, base: float) -> None:
 
 def _encode(decision: Permit | Denial) -> bytes:
     return encode(
-        decision, decision_id="01JD3W8Z5Q6R7S8T9V0W1X2Y3Z", revision="9f86d081884c7d65",
-        transport=Transport.MTLS, grpc=False,
+        decision,
+        decision_id="01JD3W8Z5Q6R7S8T9V0W1X2Y3Z",
+        revision="9f86d081884c7d65",
+        transport=Transport.MTLS,
+        grpc=False,
     )
 
 
 def _permit() -> Permit:
     headers = tuple((f"x-authz-header-{number}", "some-value-of-a-usual-length") for number in range(7))
     return Permit(
-        route="orders.read", policy="orders", alternative=0, set_headers=headers,
-        remove_headers=("x-authz-other",),
+        route="orders.read", policy="orders", alternative=0, set_headers=headers, remove_headers=("x-authz-other",)
     )
 
 

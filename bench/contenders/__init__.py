@@ -1,0 +1,1 @@
+"""Who answers beside us: floors that allow everything, and others who decide the same case."""

@@ -1,0 +1,91 @@
+"""What one decision costs, against everybody else's: straight at each server, without Envoy between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.contenders import table
+from bench.contenders.table import Contender, Running
+from bench.material import distinct, warm
+from bench.measuring import Load, closed, each_once, paced, under, warm_up
+from bench.report import Cell, Measure, Report, turns
+from bench.scenarios.stage import Length, stage, start_all
+
+RATE = 1000
+GOALS = {table.OURS_NATIVE: 2.0, table.OURS_GRPCIO: 5.5}
+"""At most so many times what the Go server costs that decides nothing."""
+_QUICK = (*table.OURS, table.FLOOR, table.REGO)
+
+
+def run(report: Report, length: Length, *, quick: bool = False) -> None:
+    """Warm in three ways of asking, and cold."""
+    contenders: tuple[Contender, ...] = _QUICK if quick else table.ALL
+    with stage() as place:
+        running = start_all(place, contenders, report)
+        messages = warm(place.material)
+        for each in running.values():
+            warm_up(each, messages, seconds=length.seconds)
+        seconds = length.seconds
+        regimes: list[tuple[str, str, Load]] = [
+            ("warm", "one token, closed loop, 8 in flight", closed(messages, in_flight=8, seconds=seconds))
+        ]
+        if not quick:
+            regimes += [
+                ("warm-one", "one token, closed loop, 1 in flight", closed(messages, in_flight=1, seconds=seconds)),
+                ("warm-paced", f"one token, open loop, {RATE}/s", paced(messages, rate=RATE, seconds=seconds)),
+            ]
+        for key, title, load in regimes:
+            _one(report, key, title, turns(length.rounds, list(running), _measure(running, load)))
+        colds = [distinct(place.material, length.cold) for _ in range(length.rounds)]
+        deciding = [each.name for each in contenders if each.decides and each.name in running]
+        found = turns(
+            length.rounds, deciding, lambda name, number: under(running[name], each_once(colds[number], in_flight=8))
+        )
+        _one(report, "cold", "each token new (RS256), closed loop, 8 in flight", found)
+    _conclude(report)
+
+
+def _measure(running: Mapping[str, Running], load: Load) -> Measure:
+    return lambda name, _number: under(running[name], load)
+
+
+def _one(report: Report, key: str, title: str, found: Mapping[str, Mapping[str, float]]) -> None:
+    ours = next((found[name]["cpu"] for name in (table.OURS_NATIVE, table.OURS_GRPCIO) if name in found), None)
+    rows: list[dict[str, Cell]] = [
+        {
+            "contender": name,
+            "CPU µs/check": one["cpu"],
+            "× ours": one["cpu"] / ours if ours else None,
+            "checks/s": one["rate"],
+            "p50 ms": one["p50"],
+            "p99 ms": one["p99"],
+            "RSS MB": one["rss"],
+        }
+        for name, one in found.items()
+    ]
+    report.table(f"decision-{key}", f"decision: {title}", rows)
+    report.bars(f"decision-{key}", f"CPU per check: {title}", "µs", {name: [one["cpu"]] for name, one in found.items()})
+    for name, one in found.items():
+        report.findings[f"{key}: {name}"] = one["cpu"]
+
+
+def _conclude(report: Report) -> None:
+    """Our warm check in units of the Go floor."""
+    floor = report.findings.get(f"warm: {table.GO_NOOP}")
+    for name, goal in GOALS.items():
+        ours = report.findings.get(f"warm: {name}")
+        if isinstance(floor, float) and isinstance(ours, float):
+            report.findings[f"floor ratio: {name}"] = ours / floor
+            report.findings[f"floor goal: {name}"] = goal
+
+
+def conclusion(report: Report) -> str:
+    """One line: the ratio of our warm check to the Go no-op floor."""
+    parts = [
+        f"{name} {report.findings[key]:.2f} × (goal: at most {goal:g} ×)"
+        for name, goal in GOALS.items()
+        if (key := f"floor ratio: {name}") in report.findings
+    ]
+    if not parts:
+        return "warm check to the Go no-op floor: NOT MEASURED, the Go server is not built (make bench-contenders)"
+    return "warm check to the Go no-op floor: " + ", ".join(parts)

@@ -1,0 +1,214 @@
+"""How cost grows: with routes, issuers, tokens, processes; what a reload under load does; revocations."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+from bench import cores
+from bench.accounting import used
+from bench.client import check_connection
+from bench.contenders import table
+from bench.contenders.table import Running, Skipped
+from bench.material import Material, warm
+from bench.measuring import closed, each_once, under, warm_up
+from bench.report import Cell, Report
+from bench.scenarios.endurance import fresh_tokens
+from bench.scenarios.stage import FULL, Length, best_front, stage
+from examples.store.processes import wait_for
+
+ROUTES = (10, 100, 1_000, 10_000)
+ISSUERS = (1, 10, 50)
+TOKENS = (1, 1_000, 10_000, 100_000)
+PROCESSES = (1, 2, 3, 4)
+_SAMPLE = 10_000
+"""Checks with tokens drawn from all of them."""
+_RELOAD_RATE = 300
+_RELOAD_SECONDS = 4.0
+
+
+def run(report: Report, length: Length) -> None:
+    """Each in turn, on our best front."""
+    _routes(report, length)
+    _issuers(report, length)
+    _tokens(report, length)
+    _processes(report, length)
+    _reload(report)
+    report.skip("a million revocations: this version of the service has no revocation list")
+
+
+def _routes(report: Report, length: Length) -> None:
+    def material(size: int) -> Material:
+        return Material(routes=size)
+
+    _grow(report, length, "routes", ROUTES, material, warm)
+
+
+def _issuers(report: Report, length: Length) -> None:
+    def material(size: int) -> Material:
+        return Material(issuers=size, algorithm="ES256")  # Keys of RSA take a tenth of a second each to make.
+
+    _grow(report, length, "issuers", ISSUERS, material, lambda made: warm(made, issuers=len(made.keys)))
+
+
+def _grow(
+    report: Report,
+    length: Length,
+    what: str,
+    sizes: tuple[int, ...],
+    material: Callable[[int], Material],
+    messages: Callable[[Material], Iterator[bytes]],
+) -> None:
+    rows: list[dict[str, Cell]] = []
+    for size in sizes:
+        with stage(material(size)) as place:
+            start = time.monotonic()
+            running = best_front(place, report)
+            ready = time.monotonic() - start
+            asked = messages(place.material)
+            warm_up(running, asked)
+            rows.append(
+                {
+                    what: size,
+                    **_row(under(running, closed(asked, in_flight=8, seconds=length.seconds))),
+                    "start s": ready,
+                }
+            )
+    _table(report, what, rows, "warm tokens, closed loop, 8 in flight")
+
+
+def _tokens(report: Report, length: Length) -> None:
+    """A pool of tokens, each shown once, then a sample of it: the cache holds 10,000 (its default)."""
+    rows: list[dict[str, Cell]] = []
+    for size in TOKENS if length is FULL else TOKENS[:2]:
+        with stage(Material(algorithm="EdDSA")) as place:
+            running = best_front(place, report)
+            pool = list(islice(fresh_tokens(place.material), size))
+            under(running, each_once(pool, in_flight=8))
+            sample = Random(size).choices(pool, k=_SAMPLE)
+            rows.append({"tokens": size, **_row(under(running, each_once(sample, in_flight=8)))})
+    _table(report, "tokens", rows, "Ed25519, drawn at random from so many; a million: see endurance")
+
+
+def _row(one: dict[str, float]) -> dict[str, Cell]:
+    return {
+        "CPU µs/check": one["cpu"],
+        "checks/s": one["rate"],
+        "p50 ms": one["p50"],
+        "p99 ms": one["p99"],
+        "RSS MB": one["rss"],
+    }
+
+
+def _table(report: Report, what: str, rows: list[dict[str, Cell]], how: str) -> None:
+    smallest = float(rows[0]["CPU µs/check"] or 1)
+    for row in rows:
+        row["× smallest"] = float(row["CPU µs/check"] or 0) / smallest
+    report.table(f"scale-{what}", f"scale: {what} ({how})", rows)
+    points = [(float(row[what] or 0), float(row["CPU µs/check"] or 0)) for row in rows]
+    report.line(f"scale-{what}", f"CPU per check by {what}", (what, "µs"), {"authz": points}, logarithmic=True)
+
+
+def _processes(report: Report, length: Length) -> None:
+    """`authz serve --workers N`: one client process for each address, all on the client's core."""
+    rows: list[dict[str, Cell]] = []
+    with stage() as place:
+        for workers in PROCESSES:
+            try:
+                running = table.start_ours(
+                    place, "native", name=f"workers-{workers}", on=cores.SERVERS, settings={"workers": str(workers)}
+                )
+            except Skipped:
+                running = None
+            except Exception as why:  # noqa: BLE001 - a service that doesn't know the flag ends at once
+                report.skip(f"several processes: {str(why).splitlines()[-1].strip(' |')}")
+                return
+            running = running or table.start_ours(
+                place, "grpcio", name=f"workers-{workers}", on=cores.SERVERS, settings={"workers": str(workers)}
+            )
+            rows.append({"processes": workers, **_together(running, place.material, length.seconds)})
+            running.process.stop()
+    report.table(
+        "scale-processes",
+        f"scale: processes (on {len(cores.SERVERS)} server core(s), closed loop, 8 in flight each)",
+        rows,
+        "Rates can grow only up to the number of server cores, and to what one client core can ask.",
+    )
+
+
+def _together(running: Running, material: Material, seconds: float) -> dict[str, Cell]:
+    messages = list(islice(warm(material), 100))
+    addresses = addresses_of(running.process.log)
+    before = used(running.process.pid)
+    with ProcessPoolExecutor(len(addresses), mp_context=get_context("fork")) as pool:
+        found = list(pool.map(_ask, addresses, [messages] * len(addresses), [seconds] * len(addresses)))
+    after = used(running.process.pid)
+    calls, rate, p99 = sum(one[0] for one in found), sum(one[1] for one in found), max(one[2] for one in found)
+    return {
+        "addresses": len(addresses),
+        "CPU µs/check": (after.cpu - before.cpu) / calls * 1e6,
+        "checks/s": rate,
+        "p99 ms": p99,
+        "RSS MB": after.resident / 1e6,
+    }
+
+
+def _ask(address: str, messages: list[bytes], seconds: float) -> tuple[int, float, float]:
+    with check_connection(address) as connection:
+        outcome = connection.closed_loop(cycle(messages), in_flight=8, seconds=seconds)
+    return outcome.permits, outcome.rate, outcome.percentile(0.99)
+
+
+def addresses_of(log: Path) -> list[str]:
+    """Every address that the service said it listens on."""
+    lines = (json.loads(line) for line in log.read_text().splitlines() if '"listening"' in line)
+    return sorted(
+        {f"{line['address'].rpartition(':')[0]}:{line['port']}" if line["port"] else line["address"] for line in lines}
+    )
+
+
+def _reload(report: Report) -> None:
+    """A policy of 10,000 routes replaced while checks come at a steady rate."""
+    with stage(Material(routes=10_000)) as place:
+        running = best_front(place, report)
+        messages = warm(place.material)
+        warm_up(running, messages)
+        rows: list[dict[str, Cell]] = []
+        with check_connection(running.address) as connection:
+            for phase in ("before", "while reloading", "after"):
+                took: list[float] = []
+                worker = threading.Thread(target=_replace, args=(place.material, place.policy, running, took))
+                if phase == "while reloading":
+                    worker.start()
+                outcome = connection.open_loop(messages, rate=_RELOAD_RATE, seconds=_RELOAD_SECONDS)
+                if phase == "while reloading":
+                    worker.join()
+                rows.append(
+                    {
+                        "phase": phase,
+                        "checks": outcome.calls,
+                        "not permitted": outcome.calls - outcome.permits,
+                        "p50 ms": outcome.percentile(0.5),
+                        "p99 ms": outcome.percentile(0.99),
+                        "worst ms": outcome.percentile(1.0),
+                        "in force after s": took[0] if took else None,
+                    }
+                )
+        report.table("scale-reload", f"scale: 10,000 routes reloaded at {_RELOAD_RATE} checks/s", rows)
+
+
+def _replace(material: Material, policy: Path, running: Running, took: list[float]) -> None:
+    def updates() -> int:
+        return running.process.log.read_text().count('"policy_updated"')
+
+    before, start = updates(), time.monotonic()
+    material.write_routes(policy, comment="the same, written again")
+    wait_for("the reload", lambda: updates() > before, within=30)
+    took.append(time.monotonic() - start)

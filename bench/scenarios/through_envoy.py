@@ -1,0 +1,190 @@
+"""The same decision through real Envoys: what it adds to a request, in CPU and in latency.
+
+`wrk` drives closed loops; the open loop is ours and counts from the intended time. CPU is that of the service's Envoy
+and of whoever decides for it, which share one core; the caller's Envoy stands on the client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import repeat
+
+from bench import wrk
+from bench.accounting import used
+from bench.client import request_connection
+from bench.contenders import envoys, table
+from bench.contenders.table import Place, Running, Skipped
+from bench.material import BROWSER, HOST, path_of
+from bench.measuring import AnsweredWrongly
+from bench.report import Cell, Measure, Report, turns
+from bench.scenarios.stage import Length, stage
+from examples.store.client import Answer
+from examples.store.processes import Process
+from tests.e2e.edge import send_plain
+
+CONNECTIONS = (1, 8, 32)
+RATES = (300, 1000)
+NOTHING = "nothing (floor)"
+_OWN, _OWN_COLD = "Envoy jwt_authn+RBAC", "Envoy jwt_authn+RBAC, no token cache"
+_COLD = "{}, no token cache"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """Caller's Envoy, service's Envoy, and the decider behind it, if any."""
+
+    port: int
+    service: Process
+    decider: Process | None
+
+
+def run(report: Report, length: Length) -> None:
+    """Closed and open loops for each decider."""
+    if why := wrk.missing():
+        report.skip(f"through Envoy: {why}")
+        return
+    with stage() as place:
+        paths = _paths(place, report)
+        if not paths:
+            return
+        headers = {**dict(BROWSER), "authorization": f"Bearer {place.material.token()}"}
+        for name, each in paths.items():
+            _prove(place, name, each, headers)
+        rounds, measures = max(1, length.rounds - 1), _Measures(paths, headers, length.seconds)
+        for connections in CONNECTIONS:
+            found = turns(rounds, list(paths), measures.closed(connections))
+            _table(report, f"closed-{connections}", f"closed loop, {connections} connections", found)
+        for rate in RATES:
+            found = turns(rounds, list(paths), measures.open(rate))
+            _table(report, f"open-{rate}", f"open loop, {rate} requests/s", found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """The two ways of asking, for `turns`."""
+
+    paths: Mapping[str, Path]
+    headers: Mapping[str, str]
+    seconds: float
+
+    def closed(self, connections: int) -> Measure:
+        return lambda name, _: _closed(name, self.paths[name], self.headers, connections, self.seconds)
+
+    def open(self, rate: float) -> Measure:
+        return lambda name, _: _open(name, self.paths[name], self.headers, rate, self.seconds)
+
+
+def _paths(place: Place, report: Report) -> dict[str, Path]:
+    """Each decider with two Envoys of its own; those that can't run here are said."""
+    found: dict[str, Path] = {}
+    try:
+        found[NOTHING] = _path(place, NOTHING, ([], []), None)
+    except Skipped as why:
+        report.skip(f"through Envoy: {why}")
+        return {}
+    for contender in (*table.OURS, table.REGO, table.FLOOR):
+        for name, settings in ((contender.name, {}), (_COLD.format(contender.name), {"token_cache_size": "0"})):
+            if settings and not contender.front:
+                continue
+            try:
+                running = table.start(contender, place, **settings)
+            except Skipped as why:
+                report.skip(f"{contender.name}: {why}")
+                break
+            found[name] = _path(place, name, envoys.ext_authz([running.address]), running)
+    for name, cached in ((_OWN, True), (_OWN_COLD, False)):
+        found[name] = _path(place, name, envoys.own_filters(place, cached=cached), None)
+    return found
+
+
+def _path(place: Place, name: str, parts: tuple[list[envoys.Part], list[envoys.Part]], decider: Running | None) -> Path:
+    file = "".join(letter if letter.isalnum() else "-" for letter in name)
+    service, service_port = envoys.start_service(place, f"service-{file}", parts)
+    _, port = envoys.start_caller(place, f"caller-{file}", service_port)
+    return Path(port=port, service=service, decider=None if decider is None else decider.process)
+
+
+def _prove(place: Place, name: str, path: Path, headers: Mapping[str, str]) -> None:
+    """Whoever decides lets the right request through and refuses what this caller may not do."""
+    if (status := _ask(path, path_of(7), headers).status) != 200:
+        raise AnsweredWrongly(f"{name} answered the right request with {status}")
+    if name in {NOTHING, table.GO_NOOP}:
+        return
+    for what, ask in place.material.wrong().items():
+        # The peer is the caller's Envoy, always the same; RBAC can't look at the item.
+        if what == "another peer" or (what == "another's item" and name.startswith(_OWN)):
+            continue
+        answer = _ask(path, ask.path, {**headers, "authorization": f"Bearer {ask.token}"})
+        if answer.status not in {401, 403}:
+            raise AnsweredWrongly(f"{name} answered {what} with {answer.status}")
+
+
+def _ask(path: Path, target: str, headers: Mapping[str, str]) -> Answer:
+    return send_plain(path.port, "GET", target, {"Host": HOST, **headers})
+
+
+def _closed(name: str, path: Path, headers: Mapping[str, str], connections: int, seconds: float) -> dict[str, float]:
+    before = _cpu(path)
+    url = f"http://127.0.0.1:{path.port}{path_of(7)}"
+    result = wrk.run(url, {"host": HOST, **headers}, connections=connections, seconds=seconds)
+    after = _cpu(path)
+    if result.failed:
+        raise AnsweredWrongly(f"{name}: {result.failed} of {result.requests} requests failed")
+    return _numbers(before, after, result.requests, result.rate, result.p50, result.p99, path)
+
+
+def _open(name: str, path: Path, headers: Mapping[str, str], rate: float, seconds: float) -> dict[str, float]:
+    with request_connection(f"127.0.0.1:{path.port}", dict(headers), path=path_of(7), host=HOST) as connection:
+        before = _cpu(path)
+        outcome = connection.open_loop(repeat(b""), rate=rate, seconds=seconds)
+        after = _cpu(path)
+    if outcome.permits != outcome.calls:
+        raise AnsweredWrongly(f"{name}: {outcome.denials} denials, {outcome.errors} errors at {rate}/s")
+    return _numbers(before, after, outcome.calls, outcome.rate, outcome.percentile(0.5), outcome.percentile(0.99), path)
+
+
+def _cpu(path: Path) -> tuple[float, float]:
+    return used(path.service.pid).cpu, used(path.decider.pid).cpu if path.decider else 0.0
+
+
+def _numbers(
+    before: tuple[float, float],
+    after: tuple[float, float],
+    requests: int,
+    rate: float,
+    p50: float,
+    p99: float,
+    path: Path,
+) -> dict[str, float]:
+    envoy, decider = ((late - early) / requests * 1e6 for early, late in zip(before, after, strict=True))
+    pids = [path.service.pid, *([path.decider.pid] if path.decider else [])]
+    return {"envoy": envoy, "decider": decider, "rate": rate, "p50": p50, "p99": p99, "rss": used(*pids).resident / 1e6}
+
+
+def _table(report: Report, key: str, title: str, found: Mapping[str, Mapping[str, float]]) -> None:
+    floor = found[NOTHING]["envoy"]
+    added = {name: one["envoy"] + one["decider"] - floor for name, one in found.items()}
+    ours = next((added[name] for name in (table.OURS_NATIVE, table.OURS_GRPCIO) if name in added), None)
+    rows: list[dict[str, Cell]] = [
+        {
+            "decides": name,
+            "Envoy µs": one["envoy"],
+            "decider µs": one["decider"],
+            "added µs": added[name],
+            "× ours": added[name] / ours if ours else None,
+            "requests/s": one["rate"],
+            "p50 ms": one["p50"],
+            "p99 ms": one["p99"],
+            "RSS MB": one["rss"],
+        }
+        for name, one in found.items()
+    ]
+    report.table(f"envoy-{key}", f"through Envoy: {title}", rows)
+    report.bars(
+        f"envoy-{key}",
+        f"CPU per request through Envoy: {title}",
+        "µs",
+        {name: [one["envoy"], one["decider"]] for name, one in found.items()},
+        ["the service's Envoy", "the decider"],
+    )
