@@ -20,6 +20,7 @@ _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE: Final = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)?")
 _BYTES: Final = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_STORE_URL: Final = re.compile(r"rediss?://[^\s/?#@]+(?:/[0-9]{1,5})?|unix:///[^\s?#@]+")
 _INTEGER: Final = re.compile(r"[0-9]{1,12}")
 _Number = TypeVar("_Number", int, float)
 _WORDS: Final = {"true": True, "false": False}
@@ -180,6 +181,24 @@ class Address:
 
     def show(self, value: ListenAddress | None) -> str:
         return "off" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Where a Redis or Valkey answers; a credential in it would show in process lists and logs."""
+
+    description: str = "`redis://HOST:PORT/DB`, `rediss://…` (TLS) or `unix:///PATH`"
+
+    def read(self, value: object) -> str:
+        text = _text(value)
+        if not _STORE_URL.fullmatch(text):
+            raise ValueError(
+                "it is redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH, without credentials and parameters"
+            )
+        return text
+
+    def show(self, value: str | None) -> str:
+        return value or ""
 
 
 @dataclass(frozen=True, slots=True)

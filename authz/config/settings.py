@@ -13,7 +13,21 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from authz.config.kinds import Address, Choice, Count, FilePath, Kind, Many, Optional, Seconds, Size, Spiffe, Switch
+from authz.config.kinds import (
+    Address,
+    Choice,
+    Count,
+    FilePath,
+    Kind,
+    Many,
+    Optional,
+    Seconds,
+    Size,
+    Spiffe,
+    StoreUrl,
+    Switch,
+    Text,
+)
 from authz.config.listen import ListenAddress
 from authz.model.spiffe import SpiffeId
 
@@ -139,6 +153,24 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """The group `store`; with `url` unset there is none. `timeout` in seconds."""
+
+    url: str | None = _setting(
+        Optional(StoreUrl()), None, "The Redis or Valkey that all processes share, without credentials.",
+    )
+    user: str | None = _setting(Optional(Text()), None, "Our user name there (ACL); unset: its default user.")
+    password_file: Path | None = _setting(
+        Optional(FilePath()), None, "File that holds the password; read again for each new connection.",
+    )
+    ca_file: Path | None = _setting(
+        Optional(FilePath()), None, "CA certificates (PEM) for rediss://, instead of the system's.",
+    )
+    timeout: float = _setting(Seconds(0.01, 10.0), 0.25, "Longest wait for one answer of the store.")
+    prefix: str = _setting(Text(), "authz:", "Begins every key there; the same for all processes that belong together.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """The group `log`."""
 
@@ -186,6 +218,7 @@ class Settings:
     keys: KeySettings = _group(KeySettings, "Fetching issuers' keys.")
     token_cache: TokenCacheSettings = _group(TokenCacheSettings, "Remembering verified tokens.")
     audit: AuditSettings = _group(AuditSettings, "The record of every decision.")
+    store: StoreSettings = _group(StoreSettings, "The shared store (needs the extra `redis`).")
     log: LogSettings = _group(LogSettings, "Logs of the service itself, on stderr.")
 
 
