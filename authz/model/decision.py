@@ -55,13 +55,17 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """What a 401 asks for, in the terms of RFC 6750 §3 and RFC 9470 §3; empty fields aren't sent."""
+    """What a 401 asks for, in the terms of RFC 6750 §3, RFC 9470 §3 and RFC 9449 §7.1; empty fields aren't sent.
+
+    `nonce` is what the client's next proof has to hold: it goes out as `dpop-nonce` (RFC 9449 §9).
+    """
 
     scheme: str = "Bearer"
     error: str = ""
     scope: str = ""
     acr_values: str = ""
     max_age: int | None = None
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

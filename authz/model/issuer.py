@@ -21,9 +21,15 @@ ALGORITHMS: Final = ("RS256", "PS256", "ES256", "Ed25519")
 """What may be accepted, in the order in which a key without `alg` is bound. `EdDSA` in a token or key set is read
 as `Ed25519` (RFC 9864 §2.2)."""
 
+PROOF_ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
+"""The `alg` values of proofs of possession (RFC 9449 §4.2), as a client is told them."""
+
 DEFAULT_CLOCK_SKEW: Final = 30.0
 MAX_CLOCK_SKEW: Final = 300.0
 DEFAULT_MAX_LIFETIME: Final = 24 * 3600.0
+DEFAULT_INTROSPECTION_TTL: Final = 30.0
+MAX_INTROSPECTION_TTL: Final = 3600.0
+"""A token that its issuer withdrew goes on counting for as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,28 @@ class ClientTokens:
     equals: object
 
 
+class ClientAuthentication(Enum):
+    """How we show an issuer who asks about a token (RFC 6749 §2.3.1, RFC 7523 §2.2)."""
+
+    BASIC = "client_secret_basic"
+    POST = "client_secret_post"
+    PRIVATE_KEY_JWT = "private_key_jwt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntrospectionSettings:
+    """Where and as whom an issuer is asked about tokens (RFC 7662). `credential_file` holds the client's secret, or
+    its private key; a relative path counts from the policy directory. `cache_ttl` is in seconds."""
+
+    endpoint: str
+    client_id: str
+    credential_file: str
+    authentication: ClientAuthentication = ClientAuthentication.BASIC
+    cache_ttl: float = DEFAULT_INTROSPECTION_TTL
+    always: bool = False
+    """Whether the issuer is asked about JWTs too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerSettings:
     """One trusted issuer. `name` is what policies use, `issuer` is compared octet for octet with `iss`."""
@@ -80,6 +108,7 @@ class IssuerSettings:
     """Whether the policy says where the client is. If not, `client_id` (RFC 9068 §2.2) stands in for a missing `azp`."""
     aliases: Mapping[str, ClaimPath] = field(default_factory=dict)
     """All aliases that policies may use, those four included."""
+    introspection: IntrospectionSettings | None = None
 
     revision: str = field(init=False, compare=False, default="")
     """A digest that changes with any of these settings, made once: cached verdicts are bound to it."""
@@ -115,14 +144,50 @@ class BundleFile:
     path: str
 
 
+class EndpointProfile(Enum):
+    """How a bundle endpoint proves itself (SPIFFE Federation §5.2)."""
+
+    WEB = "https_web"
+    SPIFFE = "https_spiffe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleEndpoint:
+    """A bundle endpoint. With `https_spiffe` the server shows `endpoint_id`, judged by the trust domain's own bundle,
+    whose first edition is the file `bootstrap`, relative to the policy directory."""
+
+    url: str
+    profile: EndpointProfile = EndpointProfile.WEB
+    endpoint_id: SpiffeId | None = None
+    bootstrap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleWorkloadApi:
+    """The SPIFFE Workload API of this machine."""
+
+
+BundleOrigin = BundleFile | BundleEndpoint | BundleWorkloadApi
+"""Where a trust domain's bundle comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwtSvidSettings:
+    """Where JWT-SVIDs are presented, and for whom they must have been issued; `header` is lower case."""
+
+    header: str
+    audiences: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
     """The `TrustDomains` document: `bundles` by trust domain name, roles by exact SPIFFE ID."""
 
-    bundles: Mapping[str, BundleFile]
+    bundles: Mapping[str, BundleOrigin]
     verified_by: PeerVerification
     roles: Mapping[SpiffeId, frozenset[str]] = field(default_factory=dict)
     trusted_proxies: frozenset[SpiffeId] = frozenset()
+    jwt_svid: JwtSvidSettings | None = None
 
     @property
     def domains(self) -> frozenset[str]:

@@ -24,6 +24,13 @@ class PrincipalKind(Enum):
     CLIENT = "client"
 
 
+class Binding(Enum):
+    """How a token is sender-constrained: by a proof of possession (RFC 9449), or to a certificate (RFC 8705)."""
+
+    DPOP = "dpop"
+    MTLS = "mtls"
+
+
 class Via(Enum):
     """How a workload's identity reached us."""
 
@@ -61,6 +68,8 @@ class User:
     subject_hash: str
     scope_text: str = field(default="")
     """The scopes as `x-authz-scopes` shows them: in the token's order, joined by one space."""
+    bound: frozenset[Binding] = frozenset()
+    """To what the token is bound; each of them was checked against this request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +83,13 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A credential that was presented and refused."""
+    """A credential that was presented and refused. `scheme` is the one that a client is challenged with, `nonce`
+    what its next proof has to hold (RFC 9449 §9; empty: nothing)."""
 
     reason: Reason
     detail: str = ""
+    scheme: str = "Bearer"
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ class PolicyCompiler:
         for leaves in alternatives:
             usage |= self._compiler.usage(leaves)
         audiences = self._audiences.accepted(usage, plan.guardrails)
+        introspector = self._introspector(route, usage, plan.guardrails)
         if len(self._faults) != before:
             return None
         return CompiledRoute(
@@ -89,7 +90,27 @@ class PolicyCompiler:
             plan=plan,
             usage=usage,
             audiences=audiences,
+            introspector=introspector,
         )
+
+    def _introspector(
+        self, route: RouteDeclaration, usage: Usage, guardrails: tuple[CompiledGuardrail, ...]
+    ) -> str:
+        """Who is asked about an opaque token: the one issuer that the route itself can use; where it uses none, the
+        one that its guardrails can. A token never goes to an issuer that may not be its own (§5)."""
+        own = self._introspecting(usage.issuers)
+        if len(own) > 1:
+            self._ground.fault(
+                route.place,
+                FaultCode.ISSUER_AMBIGUOUS,
+                f"an opaque token could be of {' or '.join(map(repr, own))}, and it goes to one issuer only",
+            )
+        others = self._introspecting(frozenset().union(*(guardrail.usage.issuers for guardrail in guardrails)))
+        candidates = own or others
+        return candidates[0] if len(candidates) == 1 else ""
+
+    def _introspecting(self, names: frozenset[str]) -> list[str]:
+        return sorted(name for name in names if self._ground.issuers[name].introspection is not None)
 
     def _prepared(
         self, alternatives: tuple[Leaves, ...], variables: Mapping[str, VariableType]
@@ -162,6 +183,7 @@ class PolicyCompiler:
             identity_names=tuple(name.value for name, _ in route.identity_headers),
             credential=route.credential,
             guardrails=own,
+            jwt_svid_header=self._ground.jwt_svid_header,
         )
 
     def _may_cover(self, guardrail: CompiledGuardrail, route: RouteDeclaration) -> bool:
@@ -174,6 +196,11 @@ class PolicyCompiler:
     ) -> IdentityHeaders:
         if not route.identity_headers:
             return ()
+        for name, _ in route.identity_headers:
+            if name.value == self._ground.jwt_svid_header:
+                self._ground.fault(
+                    name.place, FaultCode.IDENTITY_HEADER, f"JWT-SVIDs come in {name.value!r}: a route can't set it"
+                )
         issuers = self._compiler.accepted_issuers(leaves)
         around = self._compiler.surroundings(variables, alternative.workload_via)
         return tuple(

@@ -147,6 +147,8 @@ class CompiledRoute:
     """Kept from a last good version that no longer fits: answers 503 `policy_unavailable`."""
     audiences: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By issuer name: those of the issuer's audiences that this policy accepts."""
+    introspector: str = ""
+    """The one issuer that is asked about opaque tokens (by name); empty: none is, and they are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

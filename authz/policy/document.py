@@ -12,7 +12,7 @@ from datetime import date
 from enum import Enum
 
 from authz.model.issuer import IssuerSettings, TrustSettings
-from authz.model.principal import PrincipalKind, Via
+from authz.model.principal import Binding, PrincipalKind, Via
 from authz.policy.faults import Place
 
 
@@ -140,6 +140,7 @@ class UserRequirement:
     amr: tuple[Quantifier, tuple[str, ...]] | None = None
     auth_age: float | None = None
     """Seconds."""
+    bound: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

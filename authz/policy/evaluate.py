@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Final
 
 from authz.model.decision import AlternativeTrace, Challenge, ConditionTrace, Decision, Denial, Mark, Permit, Trace
-from authz.model.principal import Principals, Refusal, Undecided, User, Via, Workload
+from authz.model.principal import Binding, Principals, Refusal, Undecided, User, Via, Workload
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import CompiledGuardrail, Condition, Matched, Outcome, Scene, Subject, Test, Usage
@@ -23,7 +23,10 @@ from authz.policy.references import workload_of
 
 Guardrails = tuple[CompiledGuardrail, ...]
 
-_STEP_UP_ORDER: Final = (Reason.ACR_INSUFFICIENT, Reason.AMR_INSUFFICIENT, Reason.AUTH_TOO_OLD)
+_STEP_UP_ORDER: Final = (
+    Reason.ACR_INSUFFICIENT, Reason.AMR_INSUFFICIENT, Reason.AUTH_TOO_OLD, Reason.PROOF_MISSING,
+)
+"""The last is `bound`'s: a verified token that isn't sender-constrained."""
 _VIA: Final = {Subject.MTLS: Via.MTLS, Subject.FORWARDED: Via.FORWARDED, Subject.JWT_SVID: Via.JWT_SVID}
 
 
@@ -118,7 +121,7 @@ def _required(guardrail: CompiledGuardrail, scene: Scene) -> bool:
 
 def _preflight(removable: frozenset[str], matched: Matched, scene: Scene) -> Permit:
     route = f"{matched.route.policy}.preflight"
-    headers, removed = bare_mutations(removable, scene, route)
+    headers, removed = bare_mutations(removable, _plan(matched), scene, route)
     return Permit(
         route=route,
         policy=matched.route.policy,
@@ -157,6 +160,7 @@ def _denied(guardrail: CompiledGuardrail, matched: Matched, covering: Guardrails
         scene,
         guardrail=guardrail.id,
         detail=culprit.detail,
+        challenge=Challenge(scheme=culprit.scheme, nonce=culprit.nonce) if isinstance(culprit, Refusal) else None,
         retry_after=culprit.retry_after if isinstance(culprit, Undecided) else None,
         trace=_trace([], None, matched, covering, scene),
     )
@@ -269,7 +273,7 @@ def _explain(plan: RoutePlan, matched: Matched, guardrails: Guardrails, scene: S
         scene,
         detail=detail or condition.text,
         guardrail=condition.origin.removeprefix("guardrail:"),
-        challenge=_challenge(reason, closest),
+        challenge=_challenge(reason, closest, scene),
         trace=shown,
     )
 
@@ -281,7 +285,7 @@ def _reported(closest: _Weighed, scene: Scene) -> tuple[Condition, Reason, str]:
 
 
 def _rank(condition: Condition, reason: Reason) -> tuple[int, int]:
-    if reason.is_step_up:
+    if reason in _STEP_UP_ORDER and reason is condition.reason:
         return 2, _STEP_UP_ORDER.index(reason)
     return (0, 0) if condition.subject is Subject.USER and reason.status in (400, 401) else (1, 0)
 
@@ -299,12 +303,14 @@ def _reason(condition: Condition, scene: Scene) -> tuple[Reason, str]:
     return condition.reason, ""
 
 
-def _challenge(reason: Reason, closest: _Weighed) -> Challenge | None:
+def _challenge(reason: Reason, closest: _Weighed, scene: Scene) -> Challenge | None:
     """RFC 9470 §3 for step-up, RFC 6750 §3.1 for scopes; other 401s get the wire's standard challenge."""
+    scheme = _scheme(closest, scene)
     if reason.is_step_up:
         wanted = dict(one.challenge for one in closest.unmet() if one.challenge is not None)
         age = wanted.get("max_age")
         return Challenge(
+            scheme=scheme,
             error="insufficient_user_authentication",
             acr_values=wanted.get("acr_values", ""),
             max_age=None if age is None else int(float(age)),
@@ -313,8 +319,19 @@ def _challenge(reason: Reason, closest: _Weighed) -> Challenge | None:
         scopes = [
             one.challenge[1] for one in closest.conditions if one.challenge is not None and one.challenge[0] == "scope"
         ]
-        return Challenge(error="insufficient_scope", scope=" ".join(dict.fromkeys(" ".join(scopes).split())))
-    return None
+        return Challenge(
+            scheme=scheme, error="insufficient_scope", scope=" ".join(dict.fromkeys(" ".join(scopes).split()))
+        )
+    nonce = scene.user.nonce if isinstance(scene.user, Refusal) else ""
+    return Challenge(scheme=scheme, nonce=nonce) if scheme != Challenge().scheme else None
+
+
+def _scheme(closest: _Weighed, scene: Scene) -> str:
+    """The scheme that the client used, or has to use for what the alternative asks (RFC 9449 §7.1)."""
+    bound = any(one.challenge == ("bound", Binding.DPOP.value) for one in closest.conditions)
+    if bound or (isinstance(scene.user, User) and Binding.DPOP in scene.user.bound):
+        return "DPoP"
+    return scene.user.scheme if isinstance(scene.user, Refusal) else Challenge().scheme
 
 
 def _denial(

@@ -11,10 +11,10 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from authz.model.principal import User, Workload
+from authz.model.principal import User, Via, Workload
 from authz.policy.compiled import Scene
 from authz.policy.document import Credential
-from authz.policy.plan import RoutePlan
+from authz.policy.plan import Alternative, RoutePlan
 from authz.policy.references import workload_of
 
 OWN_PREFIX: Final = "x-authz-"
@@ -27,6 +27,8 @@ DECISION_ID: Final = "x-authz-decision-id"
 """Set on every answer by `wire.encode`, so never in a removal list."""
 OWN_HEADERS: Final = frozenset((SUBJECT, ISSUER, SCOPES, WORKLOAD, ROUTE))
 CREDENTIAL: Final = "authorization"
+PROOF: Final = "dpop"
+"""Belongs to the credential (RFC 9449 §7.1): it goes where that goes."""
 
 _PLAIN: Final = re.compile(r"(?! )[ -$&-~]*(?<! )")
 """Printable ASCII without `%` and outer spaces: passes as it is."""
@@ -48,16 +50,21 @@ def mutations(
         text = _text(get(scene))
         if text is not None:
             headers.append((name, text))
-    removed = _removed(removable, tuple(name for name, _ in headers), scene)
-    if not _passes_credential(plan, user):
-        removed = (*removed, CREDENTIAL)
-    return tuple(headers), removed, user, workload
+    removed = (
+        *_removed(removable, tuple(name for name, _ in headers), scene),
+        *_withheld(plan, scene, user=user is not None, jwt_svid=_used_jwt_svid(alternative, scene)),
+    )
+    return tuple(headers), tuple(dict.fromkeys(removed)), user, workload
 
 
-def bare_mutations(removable: frozenset[str], scene: Scene, route: str) -> tuple[Headers, tuple[str, ...]]:
+def bare_mutations(
+    removable: frozenset[str], plan: RoutePlan, scene: Scene, route: str
+) -> tuple[Headers, tuple[str, ...]]:
     """Those of an answer that stands for nobody (a preflight): no identity and no credential."""
     headers = ((ROUTE, route),)
-    return headers, (*_removed(removable, (ROUTE,), scene), CREDENTIAL)
+    credentials = _credentials(plan.jwt_svid_header, scene, user=True, jwt_svid=True)
+    removed = (*_removed(removable, (ROUTE,), scene), *credentials)
+    return headers, tuple(dict.fromkeys(removed))
 
 
 def header_text(text: str) -> str:
@@ -81,10 +88,29 @@ def _identity(user: User | None, workload: Workload | None, route: str) -> list[
     return headers
 
 
-def _passes_credential(plan: RoutePlan, user: User | None) -> bool:
+def _withheld(plan: RoutePlan, scene: Scene, *, user: bool, jwt_svid: bool) -> tuple[str, ...]:
+    """The credentials that don't reach the upstream: those that the permitting alternative didn't use, or all of
+    them where the route says so. `user` and `jwt_svid` say which ones it used."""
     if plan.credential is Credential.UNTOUCHED:
-        return True
-    return user is not None and plan.credential is Credential.PASS
+        return ()
+    passing = plan.credential is Credential.PASS
+    return _credentials(
+        plan.jwt_svid_header, scene, user=not (passing and user), jwt_svid=not (passing and jwt_svid)
+    )
+
+
+def _credentials(jwt_svid_header: str, scene: Scene, *, user: bool, jwt_svid: bool) -> tuple[str, ...]:
+    """The headers of these credentials; a JWT-SVID's in other spellings goes in any case, nobody examined it."""
+    names = [CREDENTIAL, *([PROOF] if PROOF in scene.request.headers else [])] if user else []
+    if jwt_svid_header:
+        names += [jwt_svid_header] if jwt_svid else []
+        shown = scene.request.headers.names()
+        names += [name for name in shown if "_" in name and name.replace("_", "-") == jwt_svid_header]
+    return tuple(names)
+
+
+def _used_jwt_svid(alternative: Alternative, scene: Scene) -> bool:
+    return Via.JWT_SVID in alternative.vias and isinstance(scene.jwt_svid, Workload)
 
 
 def _removed(removable: frozenset[str], set_names: tuple[str, ...], scene: Scene) -> tuple[str, ...]:

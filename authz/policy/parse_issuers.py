@@ -25,6 +25,7 @@ from authz.model.issuer import (
 )
 from authz.policy.document import IssuersDocument
 from authz.policy.faults import FaultCode, Place
+from authz.policy.parse_introspection import read_introspection
 from authz.policy.parse_values import MAX_NAME, Reading
 from authz.policy.yaml_tree import Node, Scalar, Sequence, show
 
@@ -40,8 +41,8 @@ _KEYS: Final = (
     "client_tokens",
     "revocation",
     "claims",
+    "introspection",
 )
-_LATER: Final = ("introspection",)
 _ALGORITHM_NAMES: Final = {**{name: name for name in ALGORITHMS}, "EdDSA": "Ed25519"}
 """`EdDSA` is read as `Ed25519` (RFC 9864 §2.2)."""
 _NEVER: Final = re.compile(r"none|HS[0-9]+", re.IGNORECASE)
@@ -76,7 +77,7 @@ def read_issuers(reading: Reading, node: Node) -> IssuersDocument:
 
 
 def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
-    entries = reading.fields(node, f"the issuer {show(name)}", _KEYS, required=("issuer", "audiences"), later=_LATER)
+    entries = reading.fields(node, f"the issuer {show(name)}", _KEYS, required=("issuer", "audiences"))
     written = _claims(reading, entries["claims"]) if "claims" in entries else {}
     aliases = {**DEFAULT_CLAIMS, **written}
     if "revocation" in entries:
@@ -108,6 +109,7 @@ def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
         client=aliases["client"],
         client_written="client" in written,
         aliases=aliases,
+        introspection=read_introspection(reading, entries["introspection"]) if "introspection" in entries else None,
     )
 
 

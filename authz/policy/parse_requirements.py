@@ -13,7 +13,7 @@ from collections.abc import Mapping as MappingType
 from functools import partial
 from typing import Final
 
-from authz.model.principal import PrincipalKind, Via
+from authz.model.principal import Binding, PrincipalKind, Via
 from authz.model.spiffe import SpiffeIdError, check_trust_domain
 from authz.policy.document import (
     AllOf,
@@ -45,7 +45,8 @@ _QUANTIFIERS: Final = {"all": Quantifier.ALL, "any": Quantifier.ANY}
 _ANY: Final = {"any": Quantifier.ANY}
 _OPERATORS: Final = {operator.value: operator for operator in ClaimOperator}
 _PERSON_KINDS: Final = {"person": PrincipalKind.PERSON, "client": PrincipalKind.CLIENT}
-_VIAS: Final = {"mtls": Via.MTLS, "forwarded": Via.FORWARDED}
+_VIAS: Final = {via.value: via for via in Via}
+_BINDINGS: Final = {binding.value: binding for binding in Binding}
 _PREFIX: Final = re.compile(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?")
 
 
@@ -151,11 +152,12 @@ _USER_KEYS: Final = (
     "acr",
     "amr",
     "auth_age",
+    "bound",
 )
 
 
 def _user(reading: Reading, node: Node, value: Node, negated: bool) -> Requirement:
-    entries = reading.fields(value, "`user`", _USER_KEYS, later=("bound",))
+    entries = reading.fields(value, "`user`", _USER_KEYS)
     quantified = partial(_optional, reading, entries)
     return UserRequirement(
         place=reading.place(node),
@@ -170,6 +172,7 @@ def _user(reading: Reading, node: Node, value: Node, negated: bool) -> Requireme
         acr=_acr(reading, entries["acr"]) if "acr" in entries else (),
         amr=_amr(reading, entries["amr"]) if "amr" in entries else None,
         auth_age=_auth_age(reading, entries["auth_age"]) if "auth_age" in entries else None,
+        bound=reading.choice(entries["bound"], "`bound`", _BINDINGS) if "bound" in entries else None,
     )
 
 
@@ -293,7 +296,7 @@ def _workload(reading: Reading, node: Node, value: Node, _negated: bool) -> Requ
         spiffe=_names(reading, entries, "spiffe"),
         trust_domains=_trust_domains(reading, entries),
         roles=_roles(reading, entries["roles"]) if "roles" in entries else (),
-        via=reading.choice(entries["via"], "`via`", _VIAS, later=("jwt-svid",)) if "via" in entries else None,
+        via=reading.choice(entries["via"], "`via`", _VIAS) if "via" in entries else None,
     )
 
 

@@ -192,7 +192,7 @@ def _identity(reading: Reading, node: Node) -> _Identity:
     entries = reading.fields(node, "`identity`", ("headers", "credential"))
     headers: list[tuple[Text, Value]] = []
     for name, key, value in reading.pairs(entries["headers"], "`headers`") if "headers" in entries else ():
-        _check_header(reading, key, name)
+        check_header(reading, key, name)
         headers.append(
             (
                 Text(name, reading.place(key)),
@@ -206,7 +206,8 @@ def _identity(reading: Reading, node: Node) -> _Identity:
     return tuple(headers), credential, reading.place(written)
 
 
-def _check_header(reading: Reading, key: Node, name: str) -> None:
+def check_header(reading: Reading, key: Node, name: str) -> None:
+    """Whether a header of this name can be ours to set, or to take away."""
     if not _HEADER.fullmatch(name):
         reading.fault(key, FaultCode.IDENTITY_HEADER, f"{show(name)} is no x-[a-z0-9-]+ name")
     elif name in _RESERVED_HEADERS or name.startswith(_RESERVED_PREFIXES):

@@ -259,6 +259,13 @@ class Reading:
             )
         return value
 
+    def secret_file(self, node: Node, what: str) -> str:
+        """Any file: secrets are mounted beside the policy directory, and a relative path counts from it."""
+        value = self.text(node, what)
+        if value and (value.endswith("/") or any(part in (".", "..") for part in value.split("/"))):
+            self.fault(node, FaultCode.VALUE_INVALID, f"{what} is the path of a file, without `.` and `..` in it")
+        return value
+
     def spiffe_id(self, node: Node, what: str) -> SpiffeId | None:
         value = self.text(node, what)
         try:

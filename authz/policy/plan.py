@@ -24,6 +24,8 @@ class Alternative:
     tests: tuple[Test, ...]
     user: bool
     workload_via: Via | None
+    vias: frozenset[Via]
+    """Those of all its `workload`s outside `not`."""
     public: bool
     """Whether it can hold without a verified principal."""
 
@@ -41,6 +43,8 @@ class RoutePlan:
     identity_names: tuple[str, ...]
     credential: Credential
     guardrails: tuple[CompiledGuardrail, ...]
+    jwt_svid_header: str = ""
+    """The header that JWT-SVIDs come in; empty when none are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

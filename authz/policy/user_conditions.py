@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from authz.model.principal import PrincipalKind, Undecided, User
+from authz.model.principal import Binding, PrincipalKind, Undecided, User
 from authz.model.reason import Reason
 from authz.policy.claim_conditions import claim_test
 from authz.policy.compiled import Condition, Outcome, Scene, Subject, Test
@@ -203,6 +203,10 @@ def _add_step_up(build: _UserBuilder, user: UserRequirement, context: UserContex
             f"auth_age max {user.auth_age:g}s",
             ("max_age", f"{user.auth_age:g}"),
         )
+    if user.bound is not None:
+        build.add(
+            _bound(user.bound, absent), Reason.PROOF_MISSING, f"bound {user.bound.value}", ("bound", user.bound.value)
+        )
 
 
 def _acr(accepted: frozenset[str], absent: Outcome) -> UserTest:
@@ -212,6 +216,11 @@ def _acr(accepted: frozenset[str], absent: Outcome) -> UserTest:
         return TRUE if user.acr in accepted else FALSE
 
     return test
+
+
+def _bound(wanted: Binding, absent: Outcome) -> UserTest:
+    """A binding that a token has was checked when it was verified (`authn.binding`)."""
+    return lambda user, scene: TRUE if wanted in user.bound else absent
 
 
 def _auth_age(maximum: float, skews: Mapping[str, float], absent: Outcome) -> UserTest:

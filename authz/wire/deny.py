@@ -14,7 +14,7 @@ from typing import Final
 from authz.model.decision import Denial
 from authz.model.reason import Reason
 from authz.wire.allow import DECISION_ID_HEADER
-from authz.wire.challenge import challenge
+from authz.wire.challenge import NONCE_HEADER, challenge, proof_nonce
 from authz.wire.grammar import check_name, check_value, is_decision_id
 from authz.wire.pb import check_pb2 as pb
 
@@ -77,3 +77,6 @@ def _headers(denial: Denial, decision_id: str, grpc: bool) -> Iterator[tuple[str
     asked = challenge(denial)
     if asked:
         yield "www-authenticate", asked
+    nonce = proof_nonce(denial)
+    if nonce:
+        yield NONCE_HEADER, nonce
