@@ -77,15 +77,24 @@ check-house: $(READY)
 	@for script in .ci/*; do bash -n "$$script"; done
 	@$(PYTEST) -q tests/architecture
 
-.PHONY: proto docs bench fmt constraints clean
+.PHONY: proto docs bench bench-quick bench-contenders bench-tools fmt constraints clean
 proto: $(READY) ## generate authz/wire/pb from protos/
 	@$(BIN)/python protos/generate.py
 
 docs: $(READY) ## generate the reference pages that come from the code
 	@$(BIN)/python docs/generate.py
 
-bench: $(READY) ## run the benchmarks, one after the other
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+bench: $(READY) bench-tools ## run every benchmark, side by side with others (about ten minutes)
+	@$(BIN)/python -m bench
+
+bench-quick: $(READY) ## what a check costs, against the floors and a Rego engine (about a minute)
+	@$(BIN)/python -m bench --quick
+
+bench-contenders: $(READY) ## build the Go contenders into the cache; says so where there is no Go
+	@$(BIN)/python -m bench.contenders.build
+
+bench-tools: ## install what the benchmarks drive Envoy with, where that is possible
+	@.ci/install-bench-tools
 
 fmt: $(READY) ## format the tree and sort imports
 	@$(BIN)/ruff check --quiet --fix --select I $(SOURCES); $(BIN)/ruff format $(SOURCES)

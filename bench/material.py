@@ -154,13 +154,14 @@ def path_of(route: int, item: str = ITEM) -> str:
 
 
 def message(ask: Ask) -> bytes:
-    """The serialized CheckRequest."""
+    """The serialized CheckRequest, headers in the form that the README recommends (`encode_raw_headers: true`)."""
     return check_request(
         path=ask.path,
         host=HOST,
         headers=(*BROWSER, ("authorization", f"Bearer {ask.token}")),
         source=ask.peer,
         destination=SERVICE,
+        raw_headers=True,
     ).SerializeToString()
 
 

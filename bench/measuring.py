@@ -27,7 +27,7 @@ def under(running: Running, load: Load, *, all_permits: bool = True) -> dict[str
             f"of {outcome.calls}; the last denial: {outcome.denial_sample!r}"
         )
     return {
-        "cpu": (after.cpu - before.cpu) / outcome.calls * 1e6,
+        "cpu": after.since(before) / outcome.calls * 1e6,
         "rate": outcome.rate,
         "p50": outcome.percentile(0.5),
         "p99": outcome.percentile(0.99),

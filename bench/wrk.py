@@ -1,4 +1,4 @@
-"""`wrk`, Debian's HTTP load generator, for closed loops through Envoy: runs on the client's core, its report is read."""
+"""`wrk`, Debian's HTTP load generator, for closed loops through Envoy, on the client's core."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def run(report: Report, length: Length) -> None:
                 rows.append(
                     {
                         "checks": (part + 1) * outcome.calls,
-                        "CPU µs/check": (after.cpu - before.cpu) / outcome.calls * 1e6,
+                        "CPU µs/check": after.since(before) / outcome.calls * 1e6,
                         "checks/s": outcome.rate,
                         "p99 ms": outcome.percentile(0.99),
                         "RSS MB": after.resident / 1e6,

@@ -127,7 +127,7 @@ def _ask(path: Path, target: str, headers: Mapping[str, str]) -> Answer:
 def _closed(name: str, path: Path, headers: Mapping[str, str], connections: int, seconds: float) -> dict[str, float]:
     before = _cpu(path)
     url = f"http://127.0.0.1:{path.port}{path_of(7)}"
-    result = wrk.run(url, {"host": HOST, **headers}, connections=connections, seconds=seconds)
+    result = wrk.run(url, {"Host": HOST, **headers}, connections=connections, seconds=seconds)
     after = _cpu(path)
     if result.failed:
         raise AnsweredWrongly(f"{name}: {result.failed} of {result.requests} requests failed")

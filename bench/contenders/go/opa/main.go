@@ -50,7 +50,7 @@ func input(request *authv3.CheckRequest) map[string]any {
 	attributes := request.GetAttributes()
 	http := attributes.GetRequest().GetHttp()
 	path, _, _ := strings.Cut(http.GetPath(), "?")
-	token, _ := strings.CutPrefix(http.GetHeaders()["authorization"], "Bearer ")
+	token, _ := strings.CutPrefix(authorization(http), "Bearer ")
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	parts := make([]any, len(segments))
 	for index, segment := range segments {
@@ -60,6 +60,16 @@ func input(request *authv3.CheckRequest) map[string]any {
 		"method": http.GetMethod(), "host": http.GetHost(), "path": parts, "token": token,
 		"peer": attributes.GetSource().GetPrincipal(),
 	}
+}
+
+// authorization finds the header in either of Envoy's two forms (`encode_raw_headers`).
+func authorization(http *authv3.AttributeContext_HttpRequest) string {
+	for _, header := range http.GetHeaderMap().GetHeaders() {
+		if header.GetKey() == "authorization" {
+			return string(header.GetRawValue())
+		}
+	}
+	return http.GetHeaders()["authorization"]
 }
 
 func permitted(subject string) *authv3.CheckResponse {
