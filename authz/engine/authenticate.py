@@ -18,11 +18,22 @@ from authz.authn.keys import KeySet, VerificationKey
 from authz.authn.leaf import named_id, verify_svid
 from authz.authn.svid import workload_id
 from authz.authn.token import UnverifiedToken, peek, recheck, verify
-from authz.engine.ports import IssuerKeys, TrustBundles
+from authz.engine.ports import IssuerKeys, Revocations, TrustBundles
+from authz.engine.revocations import UnsafeNoRevocations
 from authz.engine.token_cache import CachedCertificate, CachedToken, CertificateCache, TokenCache, digest_of
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings, PeerVerification, TrustSettings
-from authz.model.principal import NOBODY, Principals, Refusal, Undecided, User, Via, Workload, WorkloadOutcome
+from authz.model.principal import (
+    NOBODY,
+    Principals,
+    Refusal,
+    Undecided,
+    User,
+    UserOutcome,
+    Via,
+    Workload,
+    WorkloadOutcome,
+)
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
 from authz.model.spiffe import SpiffeId
@@ -48,9 +59,10 @@ class Authenticator:
 
     def __init__(
         self, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, certificates: CertificateCache,
-        limits: Limits,
+        limits: Limits, revocations: Revocations | None = None,
     ) -> None:
         self._keys = keys
+        self._revocations: Revocations = UnsafeNoRevocations() if revocations is None else revocations
         self._bundles = bundles
         self._tokens = tokens
         self._certificates = certificates
@@ -60,15 +72,34 @@ class Authenticator:
         """Who calls, as far as `usage` asks. A credential that isn't named there isn't looked at."""
         if not usage.issuers and not usage.vias:
             return NOBODY
-        user = _outcome(lambda: self._user(request, usage, trusted, now)) if usage.issuers else None
+        user: UserOutcome = None
+        if usage.issuers:
+            user = self._user_standing(_outcome(lambda: self._user(request, usage, trusted, now)), trusted, now)
         trust = trusted.trust
         if not usage.vias or trust is None:
             return Principals(user=user)
-        peer = _outcome(lambda: self._peer(request, trust, now))
+        peer = self._standing(_outcome(lambda: self._peer(request, trust, now)), now)
         forwarded: WorkloadOutcome = None
         if Via.FORWARDED in usage.vias:
-            forwarded = _forwarded(request, trust, peer)
+            forwarded = self._standing(_forwarded(request, trust, peer), now)
         return Principals(user=user, mtls=peer if Via.MTLS in usage.vias else None, forwarded=forwarded)
+
+    # --- revocation: asked for each request, of whatever was verified, now or before ---
+
+    def _user_standing(self, user: UserOutcome, trusted: Trusted, now: float) -> UserOutcome:
+        if not isinstance(user, User):
+            return user
+        kind = self._revocations.revoked(user, now=now)
+        if kind is not None:
+            return Refusal(reason=Reason.TOKEN_REVOKED, detail=f"an entry by {kind.value} revokes it")
+        if trusted.issuers[user.issuer].strict_revocation and self._revocations.stale():
+            return Undecided(reason=Reason.STORE_UNAVAILABLE, detail="the revocation list is older than its bound")
+        return user
+
+    def _standing(self, workload: WorkloadOutcome, now: float) -> WorkloadOutcome:
+        if isinstance(workload, Workload) and self._revocations.revoked_workload(workload.id, now=now):
+            return Refusal(reason=Reason.WORKLOAD_REVOKED, detail="an entry names this SPIFFE ID")
+        return workload
 
     # --- users ---
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authz.engine.authenticate import Authenticator, Trusted
-from authz.engine.ports import IssuerKeys, Policies, TrustBundles
+from authz.engine.ports import IssuerKeys, Policies, Revocations, TrustBundles
 from authz.engine.token_cache import CertificateCache, TokenCache
 from authz.model.decision import Decision, Denial
 from authz.model.reason import Reason
@@ -33,11 +33,13 @@ class DecisionPoint:
     def __init__(
         self, policies: Policies, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, limits: Limits,
         *, certificates: CertificateCache | None = None, authenticator: Authenticator | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         """`authenticator` stands in for the one made of the other arguments (`authz explain` asserts principals)."""
         self._policies = policies
         self._authenticator = authenticator or Authenticator(
             keys, bundles, tokens, CertificateCache() if certificates is None else certificates, limits,
+            revocations,
         )
 
     def decide(self, request: AuthzRequest, *, now: float, trace: bool = False) -> Decided:

@@ -8,6 +8,9 @@ from authz.authn.keys import KeySet
 from authz.authn.svid import TrustBundle
 from authz.model.errors import Refused
 from authz.model.issuer import IssuerSettings
+from authz.model.principal import User
+from authz.model.revocation import RevocationKind
+from authz.model.spiffe import SpiffeId
 from authz.policy.link import PolicySet
 
 
@@ -37,3 +40,17 @@ class TrustBundles(Protocol):
     """SPIFFE trust bundles, as last read. Never blocks."""
 
     def bundle(self, trust_domain: str) -> TrustBundle | None: ...
+
+
+class Revocations(Protocol):
+    """What is revoked, as far as this process knows. Never blocks: each question is a few dictionary look-ups."""
+
+    def revoked(self, user: User, *, now: float) -> RevocationKind | None:
+        """By which kind of entry the token of this user is revoked; None when by none."""
+        ...
+
+    def revoked_workload(self, workload: SpiffeId, *, now: float) -> bool: ...
+
+    def stale(self) -> bool:
+        """Whether what is known is older than its bound, or known to be incomplete (`revocation: strict`)."""
+        ...

@@ -109,6 +109,8 @@ class IssuerSettings:
     aliases: Mapping[str, ClaimPath] = field(default_factory=dict)
     """All aliases that policies may use, those four included."""
     introspection: IntrospectionSettings | None = None
+    strict_revocation: bool = False
+    """Whether its tokens are denied while the revocation list is older than its bound."""
 
     revision: str = field(init=False, compare=False, default="")
     """A digest that changes with any of these settings, made once: cached verdicts are bound to it."""

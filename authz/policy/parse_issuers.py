@@ -45,6 +45,7 @@ _KEYS: Final = (
 )
 _ALGORITHM_NAMES: Final = {**{name: name for name in ALGORITHMS}, "EdDSA": "Ed25519"}
 """`EdDSA` is read as `Ed25519` (RFC 9864 §2.2)."""
+_REVOCATION: Final = {"normal": False, "strict": True}
 _NEVER: Final = re.compile(r"none|HS[0-9]+", re.IGNORECASE)
 """No signature, or a key that verifier and issuer share: anybody who can verify could sign."""
 _TOKEN_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}(?:/[a-z0-9!#$&^_.+-]{1,127})?")
@@ -80,8 +81,6 @@ def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
     entries = reading.fields(node, f"the issuer {show(name)}", _KEYS, required=("issuer", "audiences"))
     written = _claims(reading, entries["claims"]) if "claims" in entries else {}
     aliases = {**DEFAULT_CLAIMS, **written}
-    if "revocation" in entries:
-        reading.choice(entries["revocation"], "`revocation`", {"normal": None}, later=("strict",))
     return IssuerSettings(
         name=name,
         issuer=reading.url(entries["issuer"], "`issuer`") if "issuer" in entries else "",
@@ -109,6 +108,9 @@ def _issuer(reading: Reading, name: str, node: Node) -> IssuerSettings:
         client=aliases["client"],
         client_written="client" in written,
         aliases=aliases,
+        strict_revocation=reading.choice(entries["revocation"], "`revocation`", _REVOCATION) or False
+        if "revocation" in entries
+        else False,
         introspection=read_introspection(reading, entries["introspection"]) if "introspection" in entries else None,
     )
 

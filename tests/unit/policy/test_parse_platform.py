@@ -97,7 +97,8 @@ def test_claims_are_dotted_paths_or_lists_of_keys() -> None:
         ("clock_skew: 5m", "clock_skew", 300.0),
         ("max_lifetime: 7d", "max_lifetime", 7 * 86400.0),
         ("audience_claim: client_id", "audience_claim", ("client_id",)),
-        ("revocation: normal", "clock_skew", 30.0),
+        ("revocation: normal", "strict_revocation", False),
+        ("revocation: strict", "strict_revocation", True),
     ],
 )
 def test_each_setting_of_an_issuer_is_read(line: str, field: str, value: object) -> None:
@@ -144,7 +145,6 @@ def test_tokens_of_clients_are_told_by_a_typed_claim() -> None:
         ("client_tokens: {claim: a}", "key-missing"),
         ("client_tokens: {claim: a, equals: [b]}", "value-type"),
         ("client_tokens: {claim: a, equals: null}", "value-type"),
-        ("revocation: strict", "not-supported"),
         ("revocation: lax", "value-invalid"),
         ("introspection: {endpoint: 'https://a', client_id: b}", "key-missing"),
         ("introspection: {endpoint: 'https://a', client_secret_file: b}", "key-missing"),
