@@ -6,7 +6,6 @@ use), or take a constrained authority for an unconstrained one.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +25,7 @@ from authz.authn.certificate import (
     load_der,
     uri_names,
 )
+from authz.authn.encoding import encode_base64url
 
 _UNDERSTOOD: Final = frozenset({
     ExtensionOID.BASIC_CONSTRAINTS,
@@ -44,6 +44,10 @@ class Authority:
     not_after: float
     fingerprint: str
     """SHA-256 of the DER, in hex."""
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
 
 
 def read_authority(entry: Mapping[str, Any], trust_domain: str) -> Authority:
@@ -68,12 +72,13 @@ def read_authority(entry: Mapping[str, Any], trust_domain: str) -> Authority:
 
 def _check_parameters(entry: Mapping[str, Any], certificate: x509.Certificate) -> None:
     """RFC 7517 §4.7: the JWK's own parameters are those of the certificate's key."""
-    expected = _parameters(certificate.public_key())
+    expected = jwk_parameters(certificate.public_key())
     if not expected or any(entry.get(name) != value for name, value in expected.items()):
         raise CertificateError("the key's parameters aren't those of its certificate (RFC 7517 §4.7)")
 
 
-def _parameters(public: object) -> dict[str, str]:
+def jwk_parameters(public: object) -> dict[str, str]:
+    """A public key's own members of a JWK (RFC 7518 §6, RFC 8037 §2); none for a kind that we don't take."""
     if isinstance(public, rsa.RSAPublicKey):
         modulus = public.public_numbers()
         return {"kty": "RSA", "n": _number(modulus.n), "e": _number(modulus.e)}
@@ -84,7 +89,7 @@ def _parameters(public: object) -> dict[str, str]:
         return {"kty": "EC", "crv": CURVES[public.curve.name], "x": x, "y": y}
     if isinstance(public, ed25519.Ed25519PublicKey):
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return {"kty": "OKP", "crv": "Ed25519", "x": _text(raw)}
+        return {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(raw)}
     return {}
 
 
@@ -104,8 +109,4 @@ def _check_extensions(certificate: x509.Certificate) -> None:
 
 
 def _number(value: int, size: int | None = None) -> str:
-    return _text(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
-
-
-def _text(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+    return encode_base64url(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))

@@ -1,7 +1,8 @@
 """Sender-constrained tokens: whether the one who presents a token is the one it is bound to (RFC 7800 `cnf`).
 
-Owns: certificate-bound tokens (RFC 8705 §3). Proofs of possession (RFC 9449) aren't read in this version,
-so a token that needs one is refused. Must not: take a token with `cnf` for a plain bearer token.
+Owns: certificate-bound tokens (RFC 8705 §3), and whether a proof of possession is by the key that the token is
+bound to (RFC 9449 §7.1). Must not: verify proofs (authn.dpop does), or take a token with `cnf` for a plain bearer
+token.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from typing import Any, Final
 from authz.authn.certificate import CertificateError, decode_certificate, thumbprint
 from authz.authn.extract import PresentedToken, Scheme
 from authz.model.errors import Refused
+from authz.model.principal import Binding
 from authz.model.reason import Reason
 
 _KEY: Final = "jkt"
 """RFC 9449 §6.1."""
 _CERTIFICATE: Final = "x5t#S256"
 """RFC 8705 §3.1."""
-_KNOWN: Final = frozenset({_KEY, _CERTIFICATE})
+_BINDINGS: Final = {_KEY: Binding.DPOP, _CERTIFICATE: Binding.MTLS}
 
 
 def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
-    """Return if the token isn't bound, or to the caller's certificate; else raises `Refused`.
+    """Return if the token isn't bound, or to whom presents it in each way that it says; else raises `Refused`.
 
-    PROOF_MISSING or PROOF_INVALID for a key (the latter when a proof came: none is accepted),
-    BINDING_MISMATCH for another certificate or none, PROOF_INVALID for a member that isn't known.
+    BINDING_MISMATCH for another certificate, another key or none, PROOF_INVALID for a member that isn't known.
+    A token that is bound to a key counts only under the scheme DPoP, and that scheme only with such a token and a
+    verified proof (RFC 9449 §7.1, §7.2): else PROOF_MISSING, or PROOF_INVALID when a proof came that doesn't count.
     """
     members: Mapping[str, Any] = {}
     if "cnf" in claims:
@@ -34,13 +37,29 @@ def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
     if _CERTIFICATE in members:
         _check_certificate(members[_CERTIFICATE], presented.certificate)
     if presented.scheme is Scheme.DPOP or _KEY in members:
+        _check_key(members.get(_KEY), presented)
+
+
+def bindings_of(claims: Mapping[str, Any]) -> frozenset[Binding]:
+    """What the token of these claims is bound to; of a verified token, each was checked."""
+    members = claims.get("cnf")
+    return frozenset(_BINDINGS[name] for name in members) if type(members) is dict else frozenset()
+
+
+def _check_key(expected: object, presented: PresentedToken) -> None:
+    proven = presented.proven
+    if presented.scheme is not Scheme.DPOP or proven is None:
         if presented.proof:
-            raise Refused(Reason.PROOF_INVALID, "no kind of proof is accepted in this version (RFC 9449 §7)")
+            raise Refused(Reason.PROOF_INVALID, "a proof counts under the scheme DPoP, once verified (RFC 9449 §7.2)")
         raise Refused(Reason.PROOF_MISSING, "the token needs a proof of possession (RFC 9449 §7.1)")
+    if type(expected) is not str or not expected.isascii():
+        raise Refused(Reason.BINDING_MISMATCH, "the token isn't bound to a key (RFC 9449 §7.1)")
+    if not hmac.compare_digest(proven.thumbprint, expected):
+        raise Refused(Reason.BINDING_MISMATCH, "the proof is by another key than the token's (RFC 9449 §4.3)")
 
 
 def _members(confirmation: object) -> Mapping[str, Any]:
-    if type(confirmation) is not dict or not confirmation or not confirmation.keys() <= _KNOWN:
+    if type(confirmation) is not dict or not confirmation or not confirmation.keys() <= _BINDINGS.keys():
         raise Refused(Reason.PROOF_INVALID, "cnf holds a member that isn't known, or none (RFC 7800 §3.1)")
     return confirmation
 

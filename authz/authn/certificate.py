@@ -6,7 +6,6 @@ whom a certificate stands for (authn.leaf, authn.authority). Errors never hold t
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from typing import Final, TypeVar
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from authz.authn.encoding import encode_base64url
 from authz.authn.material import KeyMaterialError, check_rsa
 
 MAX_CERTIFICATE_BYTES: Final = 64 * 1024
@@ -52,6 +52,14 @@ def load_der(encoded: str) -> x509.Certificate:
     """A version 3 certificate from strict standard base64 of its DER; raises `CertificateError`."""
     try:
         octets = binascii.a2b_base64(encoded.encode("ascii"), strict_mode=True)
+    except ValueError:
+        raise CertificateError("no base64 DER certificate (RFC 5280 §4.1)") from None
+    return read_der(octets)
+
+
+def read_der(octets: bytes) -> x509.Certificate:
+    """A version 3 certificate from its DER; raises `CertificateError`."""
+    try:
         certificate = x509.load_der_x509_certificate(octets)
         version = certificate.version
         # Names and times are parsed on demand: here a broken one is still a broken certificate.
@@ -66,7 +74,7 @@ def load_der(encoded: str) -> x509.Certificate:
 
 def thumbprint(certificate: x509.Certificate) -> str:
     """`x5t#S256` of a certificate: base64url of the SHA-256 of its DER (RFC 8705 §3.1)."""
-    return base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode("ascii")
+    return encode_base64url(certificate.fingerprint(hashes.SHA256()))
 
 
 def check_key(certificate: x509.Certificate) -> None:

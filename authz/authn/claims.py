@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from authz.authn.token import VerifiedToken, lookup
+from authz.authn.binding import bindings_of
+from authz.authn.token import VerifiedToken, clients_of, lookup, stands_for_client
 from authz.model.issuer import IssuerSettings
 from authz.model.principal import PrincipalKind, User
 
@@ -19,20 +20,19 @@ _SCOPE_TOKEN: Final = r"[\x21\x23-\x5b\x5d-\x7e]+"  # noqa: S105 - a grammar, no
 _SCOPES: Final = re.compile(rf"{_SCOPE_TOKEN}(?: {_SCOPE_TOKEN})*")
 """RFC 6749 §3.3: scope-tokens with one blank between them."""
 _SCOPE: Final = re.compile(_SCOPE_TOKEN)
-_CLIENT_ID: Final = ("client_id",)
 
 
 def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
     """The person or client that a verified token speaks of. Made once per token and kept with it."""
     claims = token.claims
     scope_text = _scope_text(lookup(claims, settings.scopes))
-    clients = _clients(claims, settings)
+    clients = clients_of(claims, settings)
     subject: str = claims["sub"]
     return User(
         issuer=settings.name,
         issuer_url=settings.issuer,
         subject=subject,
-        kind=_kind(claims, subject, clients, settings),
+        kind=PrincipalKind.CLIENT if stands_for_client(claims, settings) else PrincipalKind.PERSON,
         client=clients[0] if clients else None,
         scopes=None if scope_text is None else frozenset(scope_text.split()),
         groups=_texts(lookup(claims, settings.groups)),
@@ -46,32 +46,13 @@ def user_of(token: VerifiedToken, settings: IssuerSettings) -> User:
         aliases=_aliases(claims, settings),
         subject_hash=subject_hash(settings.issuer, subject),
         scope_text=scope_text or "",
+        bound=bindings_of(claims),
     )
 
 
 def subject_hash(issuer: str, subject: str) -> str:
     """A short digest of who it is, for logs and metadata (a subject means nothing without its issuer)."""
     return hashlib.sha256(f"{issuer}\0{subject}".encode()).hexdigest()[:16]
-
-
-def _clients(claims: Mapping[str, Any], settings: IssuerSettings) -> tuple[str, ...]:
-    """The client that the token was issued to, first where the policy looks for it; where nothing is written,
-    `client_id` too (RFC 9068 §2.2), so that no client's token passes for a person's."""
-    paths = (settings.client,) if settings.client_written else (settings.client, _CLIENT_ID)
-    return tuple(client for path in paths if (client := _text(lookup(claims, path))) is not None)
-
-
-def _kind(
-    claims: Mapping[str, Any], subject: str, clients: tuple[str, ...], settings: IssuerSettings,
-) -> PrincipalKind:
-    rule = settings.client_tokens
-    if rule is None:
-        stands_for_client = subject in clients
-    else:
-        value = lookup(claims, rule.claim)
-        # Typed: True is no 1, and "1" is neither.
-        stands_for_client = type(value) is type(rule.equals) and value == rule.equals
-    return PrincipalKind.CLIENT if stands_for_client else PrincipalKind.PERSON
 
 
 def _aliases(claims: Mapping[str, Any], settings: IssuerSettings) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ Python's own readers are more lenient in each of the ways refused here. Errors n
 
 from __future__ import annotations
 
+import base64
 import binascii
 import json
 import math
@@ -38,6 +39,11 @@ def decode_base64url(data: bytes) -> bytes:
     if data.translate(None, _ALPHABET):
         raise EncodingError("base64url holds letters, digits, '-' and '_' only (RFC 7515 §2)")
     return decode_segment(data)
+
+
+def encode_base64url(octets: bytes) -> str:
+    """Base64url without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
 
 
 def decode_segment(data: bytes) -> bytes:

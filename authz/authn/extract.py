@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from authz.authn.dpop import VerifiedProof
 from authz.model.errors import Refused
 from authz.model.headers import Headers
 from authz.model.reason import Reason
+
+PROOF_HEADER: Final = "dpop"
 
 _B64TOKEN: Final = (string.ascii_letters + string.digits + "-._~+/").encode("ascii")
 """What a b64token is made of, before any `=` at its end (RFC 6750 §2.1)."""
@@ -33,13 +36,14 @@ _SCHEMES: Final = {scheme.value: scheme for scheme in Scheme}
 class PresentedToken:
     """A token and how it was presented; the token is one b64token within the limit, not looked into.
 
-    `proof` says whether a `dpop` header came with it, `certificate` is the caller's as Envoy sent it
-    (URL-encoded PEM, empty when it sent none).
+    `proof` says whether a `dpop` header came with it, `proven` is what that header proved once it was verified
+    (`authn.dpop`), `certificate` is the caller's as Envoy sent it (URL-encoded PEM, empty when it sent none).
     """
 
     scheme: Scheme
     token: str
     proof: bool = False
+    proven: VerifiedProof | None = None
     certificate: str = ""
 
 
@@ -63,7 +67,17 @@ def bearer(headers: Headers, *, limit: int, certificate: str = "") -> PresentedT
         raise Refused(Reason.TOKEN_MALFORMED, "the token is longer than the limit")
     if not _is_b64token(token):
         raise Refused(Reason.TOKEN_MALFORMED, "not one b64token after the scheme (RFC 6750 §2.1)")
-    return PresentedToken(scheme=scheme, token=token, proof="dpop" in headers, certificate=certificate)
+    return PresentedToken(scheme=scheme, token=token, proof=PROOF_HEADER in headers, certificate=certificate)
+
+
+def proof_of(headers: Headers) -> str | None:
+    """The text of the one `dpop` header (RFC 9449 §4.3 step 1), None without one; raises
+    `Refused(HEADER_AMBIGUOUS)` for several.
+    """
+    values = headers.get_all(PROOF_HEADER)
+    if len(values) > 1 or any("," in value for value in values):
+        raise Refused(Reason.HEADER_AMBIGUOUS, "dpop came more than once, or holds a comma (RFC 9449 §4.3)")
+    return values[0] if values else None
 
 
 def _is_b64token(token: str) -> bool:

@@ -17,10 +17,12 @@ from authz.authn.keys import MAX_KEY_ID_LENGTH
 from authz.model.errors import Refused
 from authz.model.reason import Reason
 
-_FORBIDDEN: Final = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
+FORBIDDEN: Final = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
 """Members that bring a key of the sender's or change what is signed (RFC 7515 §4.1, RFC 7797, RFC 8725
 §3.10).
 """
+_BRACE_FOLLOWED: Final = frozenset("wxyz0123456789-_")
+"""What can follow the `e` that the base64url of `{` begins with."""
 _HEADERS_KEPT: Final = 64
 """The tokens of one issuer share their header until its key rotates, so reading it is remembered."""
 
@@ -46,19 +48,35 @@ class Compact(NamedTuple):
 def parse_compact(token: str, *, limit: int) -> Compact:
     """Take a compact JWS apart; raises `Refused(TOKEN_MALFORMED)`. `limit` is in bytes and is tested first.
     """
-    if len(token) > limit:
-        raise malformed("longer than the limit")
     try:
-        raw = token.encode("ascii")
-        if outside_alphabet(raw) != b"..":
-            raise malformed("not three base64url parts (RFC 7515 §7.1)")
-        signed, _, signature = raw.rpartition(b".")
-        header, _, payload = signed.partition(b".")
+        header, payload, signed, signature = split_compact(token, limit=limit)
         return Compact(_read_header(header), decode_segment(payload), signed, decode_segment(signature))
-    except UnicodeEncodeError:
-        raise malformed("not ASCII (RFC 7515 §2)") from None
     except EncodingError as error:
         raise malformed(str(error)) from None
+
+
+def split_compact(token: str, *, limit: int) -> tuple[bytes, bytes, bytes, bytes]:
+    """Header, payload, what is signed, and signature, still encoded but within the alphabet; raises `EncodingError`.
+    """
+    if len(token) > limit:
+        raise EncodingError("longer than the limit")
+    if not token.isascii():
+        raise EncodingError("not ASCII (RFC 7515 §2)")
+    raw = token.encode("ascii")
+    if outside_alphabet(raw) != b"..":
+        raise EncodingError("not three base64url parts (RFC 7515 §7.1)")
+    signed, _, signature = raw.rpartition(b".")
+    header, _, payload = signed.partition(b".")
+    return header, payload, signed, signature
+
+
+def is_jws(token: str) -> bool:
+    """Whether a token has the form of a compact JWS: three parts, and a header that begins like a JSON object.
+
+    What doesn't is opaque to everybody but its issuer. Nothing else is said of it (RFC 8725 §3.2).
+    """
+    header, _, rest = token.partition(".")
+    return rest.count(".") == 1 and header[:1] == "e" and header[1:2] in _BRACE_FOLLOWED
 
 
 def malformed(rule: str) -> Refused:
@@ -74,7 +92,7 @@ def folded_media_type(value: str) -> str:
 @lru_cache(maxsize=_HEADERS_KEPT)
 def _read_header(segment: bytes) -> Header:
     members = read_json_object(decode_segment(segment))
-    if not _FORBIDDEN.isdisjoint(members):
+    if not FORBIDDEN.isdisjoint(members):
         raise malformed("the header holds crit, b64, jwk, jku, x5u or x5c")
     algorithm = members.get("alg")
     if type(algorithm) is not str or not algorithm:

@@ -23,12 +23,13 @@ from authz.authn.certificate import (
     check_key,
     decode_certificate,
     extension_value,
+    read_der,
     uri_names,
 )
 from authz.authn.svid import TrustBundle, known_id
 from authz.model.errors import Refused, Unavailable
 from authz.model.reason import Reason
-from authz.model.spiffe import SpiffeId
+from authz.model.spiffe import SpiffeId, SpiffeIdError
 
 _UNDERSTOOD: Final = frozenset({
     ExtensionOID.BASIC_CONSTRAINTS,
@@ -66,7 +67,7 @@ def verify_svid(
         # 4. Its trust domain is configured (SPIFFE Bundle §5).
         spiffe_id = known_id(_single_uri(certificate), domains)
         # 5. It is a leaf for authentication (X509-SVID §4, §5.2).
-        _check_profile(certificate)
+        _check_profile(certificate, ExtendedKeyUsageOID.CLIENT_AUTH, "clientAuth")
         # 6. Key and signature algorithms are sound.
         check_key(certificate)
         _check_signature_algorithm(certificate)
@@ -98,6 +99,20 @@ def named_id(text: str) -> str:
         raise Refused(Reason.WORKLOAD_INVALID, str(error)) from None
 
 
+def server_id(der: bytes) -> SpiffeId:
+    """The SPIFFE ID of a TLS server's certificate (X509-SVID §2, §4, §5.2); raises `Refused(WORKLOAD_INVALID)`.
+
+    Someone else's duty: that it chains to the trust domain's authorities and is valid now (the TLS handshake).
+    """
+    try:
+        certificate = read_der(der)
+        found = SpiffeId.parse(_single_uri(certificate))
+        _check_profile(certificate, ExtendedKeyUsageOID.SERVER_AUTH, "serverAuth")
+    except (CertificateError, SpiffeIdError) as error:
+        raise Refused(Reason.WORKLOAD_INVALID, str(error)) from None
+    return found
+
+
 def _single_uri(certificate: x509.Certificate) -> str:
     names = uri_names(certificate)
     if len(names) != 1:
@@ -105,7 +120,7 @@ def _single_uri(certificate: x509.Certificate) -> str:
     return names[0]
 
 
-def _check_profile(certificate: x509.Certificate) -> None:
+def _check_profile(certificate: x509.Certificate, purpose: x509.ObjectIdentifier, name: str) -> None:
     check_critical(certificate, _UNDERSTOOD)
     constraints = extension_value(certificate, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
@@ -116,8 +131,8 @@ def _check_profile(certificate: x509.Certificate) -> None:
     if usage.key_cert_sign or usage.crl_sign:
         raise CertificateError("a leaf has neither keyCertSign nor cRLSign (X509-SVID §4.3)")
     purposes = extension_value(certificate, x509.ExtendedKeyUsage)
-    if purposes is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
-        raise CertificateError("its extendedKeyUsage lacks clientAuth (X509-SVID §4.4)")
+    if purposes is not None and purpose not in purposes:
+        raise CertificateError(f"its extendedKeyUsage lacks {name} (X509-SVID §4.4)")
 
 
 def _check_signature_algorithm(certificate: x509.Certificate) -> None:

@@ -7,6 +7,7 @@ authn.keys). Numbers and points are read only in their one canonical form.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from authz.authn.encoding import EncodingError, decode_base64url
+from authz.authn.encoding import EncodingError, decode_base64url, encode_base64url
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
@@ -58,6 +59,13 @@ def read_public_key(entry: Mapping[str, Any]) -> tuple[PublicKey, str]:
 def fingerprint(public: PublicKey) -> str:
     """SHA-256 of the SubjectPublicKeyInfo, in hex."""
     return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def jwk_thumbprint(entry: Mapping[str, Any]) -> str:
+    """The JWK thumbprint (RFC 7638 §3) of an entry that `read_public_key` has read, base64url of SHA-256."""
+    members = {"kty": entry["kty"], **{name: entry[name] for name in _PARAMETERS_OF[entry["kty"]]}}
+    text = json.dumps(members, sort_keys=True, separators=(",", ":"))
+    return encode_base64url(hashlib.sha256(text.encode("utf-8")).digest())
 
 
 def check_rsa(n: int, e: int) -> None:

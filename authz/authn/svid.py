@@ -8,7 +8,7 @@ with a warning; a document that is no bundle raises `BundleError`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,6 +48,10 @@ class TrustBundle:
     jwt_keys: KeySet = field(default_factory=lambda: KeySet(()))
     warnings: tuple[str, ...] = ()
     """What was skipped, for operators."""
+    sequence: int | None = None
+    """Grows with each edition (SPIFFE Bundle §4.1.1); None where the publisher leaves it out."""
+    refresh_hint: float | None = None
+    """Seconds after which the publisher wants to be asked again (SPIFFE Bundle §4.1.2)."""
 
     def named(self, subject: x509.Name) -> Iterable[Authority]:
         """The authorities of this name: more than one while their keys rotate."""
@@ -66,7 +70,8 @@ def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
         raise BundleError(str(error)) from None
     authorities: list[Authority] = []
     warnings: list[str] = []
-    for position, entry in enumerate(entries := _entries(document)):
+    content = _content(document)
+    for position, entry in enumerate(entries := _entries(content)):
         try:
             authority = _read_entry(entry, trust_domain)
         except CertificateError as error:
@@ -77,6 +82,7 @@ def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
     return TrustBundle(
         trust_domain=trust_domain, authorities=tuple(authorities), warnings=(*warnings, *skipped),
         revision=_revision(trust_domain, authorities, jwt_keys), jwt_keys=jwt_keys,
+        sequence=_whole(content, "spiffe_sequence"), refresh_hint=_whole(content, "spiffe_refresh_hint"),
     )
 
 
@@ -102,18 +108,32 @@ def known_id(text: str, domains: Set[str]) -> SpiffeId:
     return spiffe_id
 
 
-def _entries(document: bytes) -> list[Any]:
+def _content(document: bytes) -> Mapping[str, Any]:
     if len(document) > MAX_BUNDLE_BYTES:
         raise BundleError("a bundle has at most 1 MiB")
     try:
-        entries = read_json_object(document).get("keys")
+        return read_json_object(document)
     except EncodingError as error:
         raise BundleError(f"a bundle is a JSON object: {error}") from None
+
+
+def _entries(content: Mapping[str, Any]) -> list[Any]:
+    entries = content.get("keys")
     if type(entries) is not list:
         raise BundleError("a bundle has an array `keys` (SPIFFE Bundle §4.1.3)")
     if len(entries) > MAX_AUTHORITIES:
         raise BundleError("a bundle has at most 64 keys")
     return entries
+
+
+def _whole(content: Mapping[str, Any], name: str) -> int | None:
+    """A whole number, not negative; None where it isn't there (SPIFFE Bundle §4.1.1, §4.1.2)."""
+    value = content.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value < 2**64:
+        raise BundleError(f"{name} is a whole number of at most 64 bits")
+    return value
 
 
 def _read_entry(entry: Any, trust_domain: str) -> tuple[Authority, ...]:

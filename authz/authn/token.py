@@ -28,6 +28,7 @@ _SUBJECT: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _OTHER_KINDS: Final = frozenset({"nonce", "at_hash", "c_hash", "events"})
 """Claims of ID tokens (OpenID Connect Core §2) and of security events (RFC 8417 §2.2)."""
 _UNTYPED: Final = "jwt"
+_CLIENT_ID: Final = ("client_id",)
 _REQUIRED: Final = ("sub", "exp", "iat")
 """Beside `iss` and `aud`, whose absence has its own reason (RFC 9068 §2.2)."""
 
@@ -109,18 +110,71 @@ def verify(
     # 7. An untyped token is no other kind of token (RFC 8725 §3.12).
     if header.typ in (None, _UNTYPED) and not _OTHER_KINDS.isdisjoint(claims):
         raise Refused(Reason.TOKEN_TYPE_REFUSED, "nonce, at_hash, c_hash or events: another kind of token")
-    verified = VerifiedToken(
+    # 8. It was issued for one of our audiences (RFC 7519 §4.1.3).
+    verified = _verified(claims, settings)
+    # 9. to 13. What time and the presentation can change.
+    recheck(verified, settings, presented, now=now)
+    return verified
+
+
+def verify_introspected(
+    claims: dict[str, Any], settings: IssuerSettings, presented: PresentedToken, *, now: float,
+) -> VerifiedToken:
+    """Verify what the issuer says of an active token (RFC 7662 §2.2) as if a token said it; raises `Refused`.
+
+    `claims` are the members of its answer. Steps 2 to 5 and 7 have nothing to judge: that the answer comes from the
+    issuer is the connection's doing. A client's own token may come without `sub`; then it is `client_id`.
+    """
+    # 1. `iss`, where the answer has it, is the issuer's (RFC 7662 §2.2).
+    if claims.get("iss", settings.issuer) != settings.issuer:
+        raise Refused(Reason.ISSUER_UNKNOWN, "the answer is about another issuer's token (RFC 7662 §2.2)")
+    claims = _with_subject(claims, settings)
+    # 6. Claims are there and have their types.
+    _check_claims(claims)
+    # 8. It was issued for one of our audiences.
+    verified = _verified(claims, settings)
+    # 9. to 13. As for every token.
+    recheck(verified, settings, presented, now=now)
+    return verified
+
+
+def check_still_active(
+    claims: Mapping[str, Any], token: VerifiedToken, settings: IssuerSettings, *, now: float,
+) -> None:
+    """Whether the issuer's answer about a verified JWT is about that token, and not past its end; raises `Refused`.
+    """
+    if claims.get("iss", settings.issuer) != settings.issuer:
+        raise Refused(Reason.ISSUER_UNKNOWN, "the answer is about another issuer's token (RFC 7662 §2.2)")
+    for name in ("sub", "jti"):
+        if name in claims and name in token.claims and claims[name] != token.claims[name]:
+            raise Refused(Reason.TOKEN_INACTIVE, f"the answer is about a token of another {name} (RFC 7662 §2.2)")
+    expires_at = claims.get("exp")
+    if expires_at is not None and not _is_time(expires_at):
+        raise malformed("exp is a number (RFC 7519 §4.1.4)")
+    if expires_at is not None and now >= expires_at + settings.clock_skew:
+        raise Refused(Reason.TOKEN_EXPIRED, "the answer's exp has passed (RFC 7662 §2.2)")
+
+
+def _with_subject(claims: dict[str, Any], settings: IssuerSettings) -> dict[str, Any]:
+    """The claims with `client_id` for an absent `sub` (RFC 9068 §2.2), if they then stand for that client by the
+    issuer's settings: no client may pass for a person of its name."""
+    client = claims.get("client_id")
+    if claims.get("sub") is not None or type(client) is not str:
+        return claims
+    completed = {**claims, "sub": client}
+    return completed if stands_for_client(completed, settings) else claims
+
+
+def _verified(claims: Mapping[str, Any], settings: IssuerSettings) -> VerifiedToken:
+    """Step 8, and the token of checked claims."""
+    return VerifiedToken(
         issuer=settings.name,
         claims=claims,
-        # 8. It was issued for one of our audiences (RFC 7519 §4.1.3).
         audiences=_audiences(claims, settings),
         expires_at=claims["exp"],
         issued_at=claims["iat"],
         not_before=claims.get("nbf"),
     )
-    # 9. to 13. What time and the presentation can change.
-    recheck(verified, settings, presented, now=now)
-    return verified
 
 
 def recheck(token: VerifiedToken, settings: IssuerSettings, presented: PresentedToken, *, now: float) -> None:
@@ -139,6 +193,24 @@ def recheck(token: VerifiedToken, settings: IssuerSettings, presented: Presented
         raise Refused(Reason.TOKEN_LIFETIME_EXCESSIVE, "exp - iat is over the issuer's max_lifetime")
     # 13. Whom it is bound to presents it (RFC 7800 §3, RFC 9449 §7, RFC 8705 §3).
     check_binding(token.claims, presented)
+
+
+def stands_for_client(claims: Mapping[str, Any], settings: IssuerSettings) -> bool:
+    """Whether a token of these claims stands for a client, by the issuer's settings."""
+    rule = settings.client_tokens
+    if rule is None:
+        return claims["sub"] in clients_of(claims, settings)
+    value = lookup(claims, rule.claim)
+    # Typed: True is no 1, and "1" is neither.
+    return type(value) is type(rule.equals) and value == rule.equals
+
+
+def clients_of(claims: Mapping[str, Any], settings: IssuerSettings) -> tuple[str, ...]:
+    """The client that the token was issued to, first where the policy looks for it; where nothing is written,
+    `client_id` too (RFC 9068 §2.2), so that no client's token passes for a person's."""
+    paths = (settings.client,) if settings.client_written else (settings.client, _CLIENT_ID)
+    found = (lookup(claims, path) for path in paths)
+    return tuple(client for client in found if type(client) is str and client)
 
 
 def lookup(claims: Mapping[str, Any], path: ClaimPath) -> Any:
