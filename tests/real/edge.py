@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from examples.store.processes import Processes
-from examples.store.store import copy_policy
 from tests.e2e.edge import Edge
 from tests.real.idp import RealProvider
 
-POLICY = Path(__file__).parent / "policy"
+POLICIES = Path(__file__).parent / "policies"
 
 
 class ProviderEdge(Edge):
@@ -27,6 +26,23 @@ class ProviderEdge(Edge):
 
     def issuers(self) -> dict[str, str]:
         return {"https://idp.shop.example": self.corp.issuer}
+
+    def put_policies(self, *names: str, replacements: Mapping[str, str] | None = None) -> None:
+        """Files of `policies/`, with the provider's real address in them; each in place all at once."""
+        self.policy.mkdir(exist_ok=True)
+        for name in names:
+            text = (POLICIES / name).read_text()
+            for old, new in {**self.issuers(), **(replacements or {})}.items():
+                text = text.replace(old, new)
+            self.put(name, text.encode())
+
+    def put(self, name: str, content: bytes) -> None:
+        """One file of the policy directory, in place all at once."""
+        path = self.policy / name
+        path.parent.mkdir(exist_ok=True)
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.write_bytes(content)
+        fresh.replace(path)
 
     def start(self, **settings: str) -> ProviderEdge:
         """authz and its Envoy."""
@@ -56,6 +72,6 @@ def edge_with_provider() -> Iterator[ProviderEdge]:
     """Application, policy and a provider that isn't started; no authz and no Envoy yet."""
     with short_directory() as directory, Processes(directory) as processes:
         edge = ProviderEdge(directory, processes, RealProvider(directory, processes))
-        copy_policy(edge.policy, edge.issuers(), source=POLICY)
+        edge.put_policies("issuers.yaml", "shop.yaml")
         with edge.application:
             yield edge

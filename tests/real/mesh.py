@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ class TrustDomain:
         self.agent_socket = self._directory / "agent.sock"
         self.bundle_url = f"https://localhost:{self._endpoint_port}/"
         self.workload_api = f"unix://{self.agent_socket}"
+        self._entries: set[str] = set()
         self.server: Process
         self.agent: Process
         self._upstream = self._write_root() if upstream else ""
@@ -97,7 +99,7 @@ class TrustDomain:
     def start_agent(self) -> None:
         """Attests itself with a fresh join token."""
         (self._directory / "bootstrap.pem").write_text(self.server_says("bundle", "show"))
-        token = self.server_says("token", "generate", "-ttl", "600").split()[-1]
+        token = str(json.loads(self.server_says("token", "generate", "-ttl", "600", "-output", "json"))["value"])
         self._agent_id = f"spiffe://{self.name}/spire/agent/join_token/{token}"
         (self._directory / "agent.conf").write_text(self._agent_configuration())
         self._run_agent("-joinToken", token)
@@ -111,8 +113,11 @@ class TrustDomain:
     def add(
         self, path: str, *, program: Path | None = None, lifetime: int = 0, federates_with: Sequence[str] = ()
     ) -> str:
-        """An entry for `spiffe://DOMAIN/path`; waits until the agent hands it out. The SPIFFE ID."""
+        """An entry for `spiffe://DOMAIN/path`, once; waits until the agent hands it out. The SPIFFE ID."""
         spiffe_id = f"spiffe://{self.name}/{path}"
+        if spiffe_id in self._entries:
+            return spiffe_id
+        self._entries.add(spiffe_id)
         selectors = [f"unix:uid:{os.getuid()}", *([f"unix:path:{program}"] if program else [])]
         options = [option for selector in selectors for option in ("-selector", selector)]
         options += [option for domain in federates_with for option in ("-federatesWith", f"spiffe://{domain}")]
@@ -137,13 +142,14 @@ class TrustDomain:
         """What another server needs to federate with this one."""
         return Federation(trust_domain=self.name, url=self.bundle_url, profile=profile)
 
-    def rotate_authority(self) -> None:
-        """A new X.509 authority is prepared, comes into use, and the old one is no longer trusted."""
-        for step in ("prepare", "activate", "taint", "revoke"):
-            told = json.loads(self.server_says("localauthority", "x509", "show", "-output", "json"))
-            which = {"prepare": "", "activate": "prepared"}.get(step, "old")
-            chosen = ["-authorityID", told[which]["authority_id"]] if which else []
-            self.server_says("localauthority", "x509", step, *chosen)
+    def prepare_authority(self) -> None:
+        """A new X.509 authority stands in the bundle; the old one signs on."""
+        self.server_says("localauthority", "x509", "prepare")
+
+    def activate_authority(self) -> None:
+        """The prepared authority signs from now on; the old one stays in the bundle."""
+        told = json.loads(self.server_says("localauthority", "x509", "show", "-output", "json"))
+        self.server_says("localauthority", "x509", "activate", "-authorityID", told["prepared"]["authority_id"])
 
     # --- what a workload gets ---
 
@@ -245,7 +251,14 @@ plugins {{
 """
 
     def _write_root(self) -> str:
-        root = make_authority(trust_domain=self.name, name="upstream", uris=())
+        now = datetime.now(UTC)
+        root = make_authority(
+            trust_domain=self.name,
+            name="upstream",
+            uris=(),
+            begin=now - timedelta(hours=1),
+            end=now + timedelta(days=1),
+        )
         certificate, key = self._directory / "root.pem", self._directory / "root-key.pem"
         certificate.write_text(root.pem)
         key.write_bytes(root.private_pem)

@@ -190,7 +190,7 @@ def test_a_configuration_under_another_name_is_not_taken(own_edge: ProviderEdge)
     """The document has to say the very issuer that the policies say, octet for octet."""
     edge = own_edge
     edge.corp.start()
-    platform = edge.policy / "platform.yaml"
+    platform = edge.policy / "issuers.yaml"
     platform.write_text(platform.read_text().replace("//localhost:", "//127.0.0.1:"))
     edge.start()
     claimed = edge.corp.client_token()

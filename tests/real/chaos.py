@@ -1,0 +1,201 @@
+"""The table of docs/chaos.md as tests run it: what can be down, which kinds of request there are.
+
+Owns: reading the page, breaking and mending each thing, sending each kind. Must not: know what is expected; the
+page alone says that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from examples.store.audit import AuditTrail
+from examples.store.processes import wait_for
+from tests.e2e.edge import Authz
+from tests.real.mesh import TrustDomain
+from tests.real.sidecars import Mesh, Sidecar
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "chaos.md"
+
+Table = Mapping[str, Mapping[str, str]]
+"""What is down → kind of request → what the client gets."""
+
+
+def read_table(text: str) -> Table:
+    """The table whose first column is headed `down`."""
+    lines = [_cells(line) for line in text.splitlines() if line.startswith("|")]
+    start = next(number for number, cells in enumerate(lines) if cells[0] == "down")
+    kinds = lines[start][1:]
+    return {cells[0]: dict(zip(kinds, cells[1:], strict=True)) for cells in lines[start + 2 :]}
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip().strip("`") for cell in line.strip().strip("|").split("|")]
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """Two authz, an Envoy before the application and one of a caller. `tokens` are by kind of request."""
+
+    mesh: Mesh
+    shop: TrustDomain
+    audit: AuditTrail
+    instances: list[Authz] = field(default_factory=list)
+    tokens: dict[str, str] = field(default_factory=dict)
+    caller: Sidecar | None = None
+
+    def outcome(self, kind: str) -> str:
+        """What one request of a kind gets, as the page writes it."""
+        assert self.caller is not None
+        answer = self.mesh.call(self.caller, _TARGETS[kind], token=self.tokens.get(kind, ""))
+        if answer.status == 200:
+            return "allowed"
+        decision_id = answer.headers.get("x-authz-decision-id", "")
+        why = str(self.audit.find(decision_id)["reason"]) if decision_id else "by Envoy"
+        return f"{answer.status} {why}"
+
+    def settle(self, kind: str, expected: str, *, within: float = 30.0) -> set[str]:
+        """Ask until the outcome is the expected one several times in a row (whichever instance decides); all seen."""
+        seen: set[str] = set()
+        run = 0
+
+        def steady() -> bool:
+            nonlocal run
+            found = self.outcome(kind)
+            seen.add(found)
+            run = run + 1 if found == expected else 0
+            return run >= _IN_A_ROW
+
+        try:
+            wait_for(kind, steady, within=within)
+        except TimeoutError as late:
+            raise AssertionError(f"{kind}: expected {expected}, got {sorted(seen)}") from late
+        return seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """How one thing is broken and mended. `early`: before authz starts. `settings`: flags of authz."""
+
+    begin: Callable[[Scene], object]
+    end: Callable[[Scene], object]
+    early: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def scene_of(mesh: Mesh, shop: TrustDomain, outage: Outage) -> Iterator[Scene]:
+    """Everything running and the thing down; leaving the block ends this row's processes."""
+    scene = Scene(mesh=mesh, shop=shop, audit=AuditTrail(mesh.directory / f"audit-{len(mesh.instances)}.jsonl"))
+    mesh.trust(shop)
+    alice = mesh.corp.log_in("alice").access_token
+    known, new = mesh.corp.client_token(), mesh.corp.client_token()
+    scene.tokens = {"known-token": known, "new-token": new, "person-and-workload": alice}
+    if outage.early:
+        _publish_a_key(scene)
+        outage.begin(scene)
+    scene.instances = [_start_authz(scene, **outage.settings) for _ in range(2)]
+    ports = tuple(each.port for each in scene.instances)
+    orders = mesh.start_orders(shop, authz_ports=ports)
+    scene.caller = mesh.start_caller(shop, "frontend", authz_ports=ports)
+    if not outage.early:
+        for kind in ("public", "known-token", "workload", "person-and-workload"):
+            scene.settle(kind, "allowed")
+        _publish_a_key(scene)
+        outage.begin(scene)
+    try:
+        yield scene
+    finally:
+        for process in (scene.caller.process, orders.process, *(each.process for each in scene.instances)):
+            process.stop()
+
+
+def _start_authz(scene: Scene, **settings: str) -> Authz:
+    return scene.mesh.start_authz(**{"audit_file": str(scene.audit.file), "keys_timeout": "1s", **settings})
+
+
+def _publish_a_key(scene: Scene) -> None:
+    """From now on the provider signs with a key that authz doesn't have."""
+    scene.mesh.corp.publish_key()
+    scene.mesh.corp.switch_key()
+    scene.tokens["unknown-key"] = scene.mesh.corp.client_token()
+
+
+def _revive(scene: Scene, count: int) -> None:
+    """Start the first instances again on the ports that Envoy knows."""
+    for number in range(count):
+        port = scene.instances[number].port
+        scene.instances[number] = _start_authz(scene, listen=f"127.0.0.1:{port}")
+
+
+def _signal_all(scene: Scene, number: int) -> None:
+    for each in scene.instances:
+        os.kill(each.process.pid, number)
+
+
+def _break_file(scene: Scene, name: str) -> None:
+    """As an editor that saved half a file; waits until authz has seen it."""
+    scene.mesh.put(name, b"{")
+    wait_for("the fault to be seen", lambda: _faults(scene))
+
+
+def _faults(scene: Scene) -> list[str]:
+    """What authz says is wrong with its files."""
+    told = scene.mesh.readiness()
+    faulty = [name for name, bundle in told["bundles"].items() if bundle["error"]]
+    return [*told["policy"]["refused"], *faulty]
+
+
+_TARGETS: Final = {
+    "public": "/healthz",
+    "known-token": "/anyone",
+    "new-token": "/anyone",
+    "unknown-key": "/anyone",
+    "workload": "/stock",
+    "person-and-workload": "/orders/42",
+}
+_IN_A_ROW: Final = 4
+KINDS: Final = tuple(_TARGETS)
+
+OUTAGES: Final[Mapping[str, Outage]] = {
+    "nothing": Outage(begin=lambda scene: None, end=lambda scene: None),
+    "provider-killed": Outage(begin=lambda scene: scene.mesh.corp.kill(), end=lambda scene: scene.mesh.corp.start()),
+    "provider-hanging": Outage(begin=lambda scene: scene.mesh.corp.pause(), end=lambda scene: scene.mesh.corp.resume()),
+    "provider-failing": Outage(
+        begin=lambda scene: scene.mesh.corp.behave(status=500), end=lambda scene: scene.mesh.corp.behave()
+    ),
+    "provider-down-at-start": Outage(
+        early=True, begin=lambda scene: scene.mesh.corp.kill(), end=lambda scene: scene.mesh.corp.start()
+    ),
+    "spire-agent-killed": Outage(
+        begin=lambda scene: scene.shop.agent.kill(), end=lambda scene: scene.shop.restart_agent()
+    ),
+    "spire-server-killed": Outage(
+        begin=lambda scene: scene.shop.server.kill(), end=lambda scene: scene.shop.restart_server()
+    ),
+    "one-authz-killed": Outage(
+        begin=lambda scene: scene.instances[0].process.kill(), end=lambda scene: _revive(scene, 1)
+    ),
+    "every-authz-killed": Outage(
+        begin=lambda scene: _signal_all(scene, signal.SIGKILL), end=lambda scene: _revive(scene, 2)
+    ),
+    "every-authz-hanging": Outage(
+        begin=lambda scene: _signal_all(scene, signal.SIGSTOP), end=lambda scene: _signal_all(scene, signal.SIGCONT)
+    ),
+    "application-killed": Outage(
+        begin=lambda scene: scene.mesh.application.__exit__(), end=lambda scene: scene.mesh.application.__enter__()
+    ),
+    "policies-broken": Outage(
+        begin=lambda scene: _break_file(scene, "issuers.yaml"), end=lambda scene: scene.mesh.trust(scene.shop)
+    ),
+    "bundle-broken": Outage(
+        begin=lambda scene: _break_file(scene, f"bundles/{scene.shop.name}.json"),
+        end=lambda scene: scene.mesh.renew_bundles(scene.shop),
+    ),
+    "audit-disk-full": Outage(settings={"audit_file": "/dev/full"}, begin=lambda scene: None, end=lambda scene: None),
+}
