@@ -8,6 +8,7 @@ The client stands on one core and the server on another; contenders run in turn,
 from __future__ import annotations
 
 import argparse
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,8 @@ def _profile(report: Report, length: Length) -> None:
     )
 
 
-SCENARIOS: Final[dict[str, Callable[[Report, Length], None]]] = {
+Scenario = Callable[[Report, Length], None]
+SCENARIOS: Final[dict[str, Scenario]] = {
     "profile": _profile,
     "decision": decision.run,
     "envoy": through_envoy.run,
@@ -60,23 +62,35 @@ def main() -> int:
     chosen = given.only.split(",") if given.only else list(SCENARIOS)
     if unknown := set(chosen) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    options = [f"--only {given.only}"] if given.only else []
-    report = Report(" ".join(["python -m bench", *(["--quick"] if given.quick else []), *options]))
+    report = Report(_command(given))
     if why := build.build():
         report.skip(f"the Go contenders (no-op server, Rego engine): {why}")
     cores.pin_client()
     if given.quick and not given.only:
-        decision.run(report, QUICK, quick=True)
+        runs: dict[str, Scenario] = {"decision": lambda report, length: decision.run(report, length, quick=True)}
     else:
-        for name in chosen:
-            SCENARIOS[name](report, QUICK if given.quick else FULL)
+        runs = {name: SCENARIOS[name] for name in chosen}
+    for name, scenario in runs.items():
+        _guarded(name, scenario, report, QUICK if given.quick else FULL)
     report.save(given.results)
-    print(f"\nresults: {given.results}\n{decision.conclusion(report)}" if _decided(report) else "")
-    return 0
+    print(f"\nresults: {given.results}")
+    if "decision" in runs:
+        print(decision.conclusion(report))
+    return 1 if report.failed else 0
 
 
-def _decided(report: Report) -> bool:
-    return "decision-warm" in report.tables
+def _guarded(name: str, scenario: Scenario, report: Report, length: Length) -> None:
+    """One that fails is said, and fails the run; the others go on."""
+    try:
+        scenario(report, length)
+    except Exception as error:  # noqa: BLE001 - whatever it was, what has been measured is kept
+        traceback.print_exc()
+        report.fail(f"{name}: {type(error).__name__}: {error}")
+
+
+def _command(given: argparse.Namespace) -> str:
+    options = [*(["--quick"] if given.quick else []), *([f"--only {given.only}"] if given.only else [])]
+    return " ".join(["python -m bench", *options])
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class Report:
         self.command = command
         self.tables: dict[str, Table] = {}
         self.skipped: list[str] = []
+        self.failed: list[str] = []
         self.findings: dict[str, float | str] = {}
         self._plots: dict[str, str] = {}
         self._started = time.time()
@@ -59,6 +60,11 @@ class Report:
         if what not in self.skipped:
             self.skipped.append(what)
             print(f"SKIPPED: {what}", file=sys.stderr, flush=True)
+
+    def fail(self, what: str) -> None:
+        """Something that should have worked and didn't: the run's exit code tells."""
+        self.failed.append(what)
+        print(f"FAILED: {what}", file=sys.stderr, flush=True)
 
     def bars(
         self, key: str, title: str, unit: str, bars: Mapping[str, Sequence[float]], parts: Sequence[str] = ()
@@ -87,6 +93,7 @@ class Report:
             "started": int(self._started),
             "seconds": round(time.time() - self._started),
             "skipped": self.skipped,
+            "failed": self.failed,
             "findings": self.findings,
             "tables": {
                 key: {"title": one.title, "rows": one.rows, "notes": one.notes} for key, one in self.tables.items()
@@ -96,8 +103,9 @@ class Report:
         (directory / "results.json").write_text(text + "\n")
         for key, svg in self._plots.items():
             (directory / f"{key}.svg").write_text(svg)
-        if self.skipped:
-            print("\nskipped in this run:\n" + "\n".join(f"- {one}" for one in self.skipped))
+        for word, found in (("skipped", self.skipped), ("FAILED", self.failed)):
+            if found:
+                print(f"\n{word} in this run:\n" + "\n".join(f"- {one}" for one in found))
 
 
 def _finite(value: object) -> object:
