@@ -42,6 +42,7 @@ def serve(settings: Settings, events: Events) -> bool:
         metrics = Metrics()
         closing.callback(metrics.close)
         sources = _sources(settings)
+        closing.callback(sources.trust_bundles.close)
         closing.callback(sources.keys.close)
         closing.callback(sources.policies.close)
 
@@ -78,7 +79,7 @@ def _sources(settings: Settings) -> states.RunningStates:
     ))
     rules = RefreshRules(refresh=keys.refresh, cooldown=keys.cooldown, max_stale=keys.max_stale)
     key_store = KeyStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
-    bundles = BundleStore(directory, report=states.report, max_stale=keys.max_stale)
+    bundles = BundleStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
     policies = PolicyDirectory(
         directory, keys=key_store, bundles=bundles, report=states.report, interval=settings.reload_interval,
     )

@@ -49,6 +49,10 @@ class Authority:
     def der(self) -> bytes:
         return self.certificate.public_bytes(Encoding.DER)
 
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
 
 def read_authority(entry: Mapping[str, Any], trust_domain: str) -> Authority:
     """The authority in one `x509-svid` key of a bundle; raises `CertificateError`."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from typing import Final
 
-from authz.model.issuer import BundleFile, PeerVerification, TrustSettings
+from authz.model.issuer import BundleOrigin, JwtSvidSettings, PeerVerification, TrustSettings
 from authz.model.spiffe import SpiffeId, SpiffeIdError, check_trust_domain
 from authz.policy.document import TrustDomainsDocument
 from authz.policy.faults import FaultCode
+from authz.policy.parse_bundles import read_bundle
+from authz.policy.parse_routes import check_header
 from authz.policy.parse_values import Reading
 from authz.policy.yaml_tree import Node, Unread, show
 
 _KEYS: Final = ("apiVersion", "kind", "trustDomains", "roles", "peers")
 _VERIFIED_BY: Final = {"envoy": PeerVerification.ENVOY, "certificate": PeerVerification.CERTIFICATE}
-_BUNDLE_LATER: Final = ("endpoint", "profile", "workload_api")
 
 
 def read_trust_domains(reading: Reading, node: Node) -> TrustDomainsDocument:
@@ -25,8 +26,9 @@ def read_trust_domains(reading: Reading, node: Node) -> TrustDomainsDocument:
     entries = reading.fields(node, "a TrustDomains document", _KEYS, required=("trustDomains", "peers"))
     bundles = _bundles(reading, entries["trustDomains"]) if "trustDomains" in entries else {}
     verified_by, proxies = PeerVerification.ENVOY, frozenset[SpiffeId]()
+    jwt_svid: JwtSvidSettings | None = None
     if "peers" in entries:
-        verified_by, proxies = _peers(reading, entries["peers"], bundles)
+        verified_by, proxies, jwt_svid = _peers(reading, entries["peers"], bundles)
     return TrustDomainsDocument(
         place=reading.place(node),
         settings=TrustSettings(
@@ -34,32 +36,23 @@ def read_trust_domains(reading: Reading, node: Node) -> TrustDomainsDocument:
             verified_by=verified_by,
             roles=_roles(reading, entries["roles"], bundles) if "roles" in entries else {},
             trusted_proxies=proxies,
+            jwt_svid=jwt_svid,
         ),
     )
 
 
-def _bundles(reading: Reading, node: Node) -> dict[str, BundleFile]:
-    found: dict[str, BundleFile] = {}
+def _bundles(reading: Reading, node: Node) -> dict[str, BundleOrigin]:
+    found: dict[str, BundleOrigin] = {}
     for name, key, value in reading.pairs(node, "`trustDomains`"):
         try:
             check_trust_domain(name)
         except SpiffeIdError as error:
             reading.fault(key, FaultCode.NAME_INVALID, str(error), advice="Write the name as SPIFFE IDs have it.")
-        found[name] = _bundle(reading, value, f"the trust domain {show(name)}")
+        found[name] = read_bundle(reading, value, name)
     return found
 
 
-def _bundle(reading: Reading, node: Node, what: str) -> BundleFile:
-    entries = reading.fields(node, what, ("bundle",), required=("bundle",))
-    bundle: MappingType[str, Node] = {}
-    if "bundle" in entries:
-        bundle = reading.fields(entries["bundle"], f"`bundle` of {what}", ("file",), later=_BUNDLE_LATER)
-        if not bundle and not getattr(entries["bundle"], "entries", True):
-            reading.fault(entries["bundle"], FaultCode.KEY_MISSING, f"`bundle` of {what} needs the key `file`")
-    return BundleFile(reading.relative_file(bundle["file"], "`file`") if "file" in bundle else "")
-
-
-def _roles(reading: Reading, node: Node, bundles: MappingType[str, BundleFile]) -> dict[SpiffeId, frozenset[str]]:
+def _roles(reading: Reading, node: Node, bundles: MappingType[str, BundleOrigin]) -> dict[SpiffeId, frozenset[str]]:
     found: dict[SpiffeId, frozenset[str]] = {}
     for role, key, value in reading.pairs(node, "`roles`"):
         reading.name(key, "the name of a role")
@@ -68,7 +61,7 @@ def _roles(reading: Reading, node: Node, bundles: MappingType[str, BundleFile]) 
     return found
 
 
-def _known_ids(reading: Reading, node: Node, what: str, bundles: MappingType[str, BundleFile]) -> frozenset[SpiffeId]:
+def _known_ids(reading: Reading, node: Node, what: str, bundles: MappingType[str, BundleOrigin]) -> frozenset[SpiffeId]:
     """Exact SPIFFE IDs of trusted domains."""
     found: set[SpiffeId] = set()
     for item in reading.items(node, what):
@@ -86,14 +79,13 @@ def _known_ids(reading: Reading, node: Node, what: str, bundles: MappingType[str
 
 
 def _peers(
-    reading: Reading, node: Node, bundles: MappingType[str, BundleFile]
-) -> tuple[PeerVerification, frozenset[SpiffeId]]:
+    reading: Reading, node: Node, bundles: MappingType[str, BundleOrigin]
+) -> tuple[PeerVerification, frozenset[SpiffeId], JwtSvidSettings | None]:
     entries = reading.fields(
         node,
         "`peers`",
-        ("verified_by", "envoy_validates_per_domain", "forwarded"),
+        ("verified_by", "envoy_validates_per_domain", "forwarded", "jwt_svid"),
         required=("verified_by",),
-        later=("jwt_svid",),
     )
     verified_by = PeerVerification.ENVOY
     if "verified_by" in entries:
@@ -106,10 +98,21 @@ def _peers(
             FaultCode.TRUST_DOMAIN_VALIDATION,
             f"with {len(bundles)} trust domains, any of their authorities could name a workload of another",
         )
-    return verified_by, _proxies(reading, entries["forwarded"], bundles) if "forwarded" in entries else frozenset()
+    proxies = _proxies(reading, entries["forwarded"], bundles) if "forwarded" in entries else frozenset[SpiffeId]()
+    return verified_by, proxies, _jwt_svid(reading, entries["jwt_svid"]) if "jwt_svid" in entries else None
 
 
-def _proxies(reading: Reading, node: Node, bundles: MappingType[str, BundleFile]) -> frozenset[SpiffeId]:
+def _jwt_svid(reading: Reading, node: Node) -> JwtSvidSettings:
+    keys = ("header", "audiences")
+    entries = reading.fields(node, "`jwt_svid`", keys, required=keys)
+    header = reading.text(entries["header"], "`header`") if "header" in entries else ""
+    if header:
+        check_header(reading, entries["header"], header)
+    audiences = reading.texts(entries["audiences"], "`audiences`") if "audiences" in entries else ()
+    return JwtSvidSettings(header=header, audiences=frozenset(text.value for text in audiences))
+
+
+def _proxies(reading: Reading, node: Node, bundles: MappingType[str, BundleOrigin]) -> frozenset[SpiffeId]:
     entries = reading.fields(node, "`forwarded`", ("trusted_proxies",), required=("trusted_proxies",))
     if "trusted_proxies" not in entries:
         return frozenset()

@@ -1,138 +1,121 @@
-"""SPIFFE trust bundles in files of the policy directory: implements `engine.ports.TrustBundles`.
+"""SPIFFE trust bundles of every configured trust domain: implements `engine.ports.TrustBundles`.
 
-Owns: the last good bundle of each trust domain (SPIFFE Trust Domain and Bundle §4). Must not: run a thread
-(the reload loop polls it), or take one domain's bundle for another's.
+Owns: one source per trust domain (a file, a bundle endpoint, the Workload API), and which of them live on when the
+policy directory is reloaded. Must not: take one domain's bundle for another's (SPIFFE Federation §4.2).
 
-How to wire it (app): `BundleStore(directory, report=…)`, handed to `PolicyDirectory`; `states()` feeds
-metrics and readiness.
+How to wire it (app): `BundleStore(directory, fetch=Fetcher(rules).get, workload_api=…, report=…)`, handed to
+`PolicyDirectory`; `tried_once()` gates readiness; `states()` feeds metrics; `close()` at shutdown.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from authz.authn.svid import BundleError, TrustBundle, import_bundle
-from authz.model.issuer import BundleFile, PeerVerification, TrustSettings
-from authz.policy.faults import Fault, FaultCode, Place, Severity, has_errors
-from authz.sources.files import FileError, WatchedFile
-from authz.sources.state import Freshness, Report, SourceEvent, SourceState, unreported
+from authz.authn.svid import TrustBundle
+from authz.model.issuer import BundleEndpoint, BundleFile, BundleOrigin, PeerVerification, TrustSettings
+from authz.policy.faults import Fault, has_errors
+from authz.sources.background import Running, Surroundings
+from authz.sources.endpoint_bundles import EndpointBundle, Fetch
+from authz.sources.fetch import Fetched, FetchError
+from authz.sources.file_bundles import FileBundle
+from authz.sources.schedule import RefreshRules
+from authz.sources.server_trust import ServerTrust
+from authz.sources.state import Cause, Freshness, Report, SourceState, unreported
+from authz.sources.workload_api import WorkloadApi
 
-DEFAULT_MAX_STALE = 24 * 3600.0
-"""Seconds that a bundle serves after its file became faulty: an authority taken out must stop counting some
-day."""
+_NO_SOCKET: Final = "no Workload API is configured (keys.workload_api)"
 
 
-class BundleSource:
-    """One trust domain's bundle file."""
+class PushedBundle:
+    """One trust domain's bundle as the Workload API hands it out; `api` is None where none is configured."""
 
-    def __init__(
-        self, domain: str, path: str, directory: Path, *,
-        max_stale: float, clock: Callable[[], float], report: Report,
-    ) -> None:
+    def __init__(self, domain: str, api: WorkloadApi | None) -> None:
         self.domain = domain
-        self.path = path
-        self.error = ""
-        self.missing = False
-        """Whether `error` is that there is no such file."""
-        self._file = WatchedFile(directory, path)
-        self._max_stale = max_stale
-        self._clock = clock
-        self._report = report
-        self._good: TrustBundle | None = None
-        self._good_at = 0.0
-        self._failures = 0
-
-    def poll(self) -> None:
-        """Read the file if it changed; a faulty one keeps its predecessor and says why."""
-        try:
-            if self.error or self._file.changed():
-                self._adopt(import_bundle(self._file.read(), self.domain))
-            self._good_at = self._clock()
-        except (FileError, BundleError) as error:
-            self.missing = isinstance(error, FileError) and error.missing
-            self._refuse(str(error))
+        self._api = api
 
     def bundle(self) -> TrustBundle | None:
-        """The bundle in use; None when there is none, or it is too old."""
-        if self._good is None or self._clock() - self._good_at > self._max_stale:
-            return None
-        return self._good
+        return None if self._api is None else self._api.bundle(self.domain)
+
+    def poll(self) -> None:
+        """Nothing to look at: it is pushed."""
+
+    def tried(self) -> bool:
+        return self._api is None or self._api.tried()
 
     def state(self) -> SourceState:
-        good, age = self._good, self._clock() - self._good_at
+        if self._api is not None:
+            return self._api.bundle_state(self.domain)
         return SourceState(
-            name=self.domain, freshness=self._freshness(age), age=None if good is None else age,
-            size=0 if good is None else len(good.authorities),
-            revision="" if good is None else good.revision, error=self.error, failures=self._failures,
+            name=self.domain, freshness=Freshness.ABSENT, age=None, size=0, revision="", error=_NO_SOCKET,
+            cause=Cause.WORKLOAD_API, origin="workload API",
         )
 
-    def _freshness(self, age: float) -> Freshness:
-        if self._good is None:
-            return Freshness.ABSENT
-        if age > self._max_stale:
-            return Freshness.EXPIRED
-        return Freshness.STALE if self.error else Freshness.FRESH
 
-    def _adopt(self, bundle: TrustBundle) -> None:
-        news = self._good is None or self._good.revision != bundle.revision or bool(self.error)
-        self._good, self.error, self._failures = bundle, "", 0
-        if news:
-            self._report(SourceEvent(
-                kind="bundle", name=self.domain, revision=bundle.revision, warnings=bundle.warnings,
-            ))
-
-    def _refuse(self, error: str) -> None:
-        news = error != self.error
-        self.error, self._failures = error, self._failures + 1
-        if news:
-            self._report(SourceEvent(kind="bundle", name=self.domain, error=error))
+BundleSource = FileBundle | EndpointBundle | PushedBundle
 
 
 @dataclass(frozen=True, slots=True)
 class BundlePlan:
     """What `apply` will put in force. With errors among `faults` it must not be applied."""
 
-    sources: Mapping[str, BundleSource]
+    sources: Mapping[str, tuple[BundleOrigin, BundleSource]]
     faults: tuple[Fault, ...]
 
 
+def _offline(url: str, trust: ServerTrust | None) -> Fetched:
+    raise FetchError("nothing is fetched here")
+
+
 class BundleStore:
-    """See the module. `directory` is the policy directory, which bundle files are relative to."""
+    """See the module. `directory` is the policy directory, which files are relative to."""
 
     def __init__(
-        self, directory: Path, *, report: Report = unreported, clock: Callable[[], float] = time.monotonic,
-        max_stale: float = DEFAULT_MAX_STALE,
+        self, directory: Path, *, fetch: Fetch = _offline, workload_api: WorkloadApi | None = None,
+        rules: RefreshRules | None = None, report: Report = unreported,
+        clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random,
     ) -> None:
         self._directory = directory
-        self._report = report
-        self._clock = clock
-        self._max_stale = max_stale
-        self._sources: Mapping[str, BundleSource] = {}
+        self._fetch = fetch
+        self._api = workload_api
+        self._env = Surroundings(rules=rules or RefreshRules(), clock=clock, random=jitter, report=report)
+        self._sources: Mapping[str, tuple[BundleOrigin, BundleSource]] = {}
+        self._running = Running()
+
+    # --- engine.ports.TrustBundles ---
 
     def bundle(self, trust_domain: str) -> TrustBundle | None:
-        """`engine.ports.TrustBundles`: None also for a domain that nobody configured."""
-        source = self._sources.get(trust_domain)
-        return None if source is None else source.bundle()
+        """None also for a domain that nobody configured."""
+        found = self._sources.get(trust_domain)
+        return None if found is None else found[1].bundle()
+
+    # --- reload ---
 
     def prepare(self, trust: TrustSettings | None) -> BundlePlan:
-        """Read what the trust domains need, reusing sources whose file is the same. Changes nothing in
-        force."""
-        wanted: Mapping[str, BundleFile] = {} if trust is None else trust.bundles
-        sources = {domain: self._source(domain, file.path) for domain, file in wanted.items()}
-        for source in sources.values():
+        """Read what the trust domains need, reusing sources whose origin is the same. Starts and stops nothing."""
+        wanted: Mapping[str, BundleOrigin] = {} if trust is None else trust.bundles
+        sources = {domain: (origin, self._source(domain, origin)) for domain, origin in wanted.items()}
+        unused = trust is not None and trust.verified_by is PeerVerification.ENVOY and trust.jwt_svid is None
+        faults: list[Fault] = []
+        for _, source in sources.values():
             source.poll()
-        unused = trust is not None and trust.verified_by is PeerVerification.ENVOY
-        faults = tuple(_fault(source, unused=unused) for source in sources.values() if source.error)
-        return BundlePlan(sources, faults)
+            file = source.bootstrap if isinstance(source, EndpointBundle) else source
+            if isinstance(file, FileBundle) and file.error:
+                faults.append(file.fault(unused=unused))
+        return BundlePlan(sources, tuple(faults))
 
     def apply(self, plan: BundlePlan) -> None:
-        """Put a plan without errors in force."""
+        """Put a plan without errors in force: new endpoints begin to be fetched, those that are gone stop."""
         if has_errors(plan.faults):
             raise ValueError("a plan with errors can't be applied")
         self._sources = plan.sources
+        self._running.replace(
+            source for _, source in plan.sources.values() if isinstance(source, EndpointBundle)
+        )
 
     def reconfigure(self, trust: TrustSettings | None) -> tuple[Fault, ...]:
         """`prepare` and, without errors, `apply`."""
@@ -143,26 +126,35 @@ class BundleStore:
 
     def poll(self) -> None:
         """Look at the files again; called by the reload loop."""
-        for source in self._sources.values():
+        for _, source in self._sources.values():
             source.poll()
 
+    # --- for operators ---
+
+    def tried_once(self) -> bool:
+        """Whether each bundle was asked for at least once, well or not."""
+        return all(source.tried() for _, source in self._sources.values())
+
     def states(self) -> tuple[SourceState, ...]:
-        return tuple(source.state() for source in self._sources.values())
+        return tuple(source.state() for _, source in self._sources.values())
 
-    def _source(self, domain: str, path: str) -> BundleSource:
+    def close(self) -> None:
+        """Stop all threads and wait for them, for a few seconds at most."""
+        self._running.close()
+
+    def _source(self, domain: str, origin: BundleOrigin) -> BundleSource:
         living = self._sources.get(domain)
-        if living is not None and living.path == path:
-            return living
-        return BundleSource(
-            domain, path, self._directory, max_stale=self._max_stale, clock=self._clock, report=self._report,
+        if living is not None and living[0] == origin:
+            return living[1]
+        if isinstance(origin, BundleFile):
+            return self._file(domain, origin.path)
+        if isinstance(origin, BundleEndpoint):
+            bootstrap = self._file(domain, origin.bootstrap) if origin.bootstrap else None
+            return EndpointBundle(domain, origin, self._env, self._fetch, bootstrap)
+        return PushedBundle(domain, self._api)
+
+    def _file(self, domain: str, path: str) -> FileBundle:
+        return FileBundle(
+            domain, path, self._directory, max_stale=self._env.rules.max_stale, clock=self._env.clock,
+            report=self._env.report,
         )
-
-
-def _fault(source: BundleSource, *, unused: bool) -> Fault:
-    """An error, unless nothing needs the bundle: with `verified_by: envoy` a file that isn't there only may be."""
-    code = FaultCode.FILE_MISSING if source.missing else FaultCode.FILE_CONTENT
-    severity = Severity.WARNING if unused and source.missing else Severity.ERROR
-    return Fault(
-        place=Place(source.path), code=code.code, help=code.help, severity=severity,
-        message=f"the bundle of trust domain {source.domain} can't be read: {source.error}",
-    )

@@ -11,6 +11,7 @@ from typing import Final
 
 from authz.authn.encoding import EncodingError, read_json_object
 from authz.sources.fetch import Fetched, FetchError, parse_url
+from authz.sources.state import Cause
 
 OPENID_PATH: Final = "/.well-known/openid-configuration"
 OAUTH_PATH: Final = "/.well-known/oauth-authorization-server"
@@ -51,11 +52,11 @@ def _jwks_uri(body: bytes, issuer: str) -> str:
     except EncodingError as error:
         raise FetchError(f"the discovery document is unusable: {error}") from None
     if metadata.get("issuer") != issuer:
-        raise FetchError("the discovery document names another issuer")
+        raise FetchError("the discovery document names another issuer", cause=Cause.ISSUER)
     uri = metadata.get("jwks_uri")
     if not isinstance(uri, str):
         raise FetchError("the discovery document has no jwks_uri")
     try:
         return parse_url(uri).text
     except FetchError as error:
-        raise FetchError(f"the discovery document's jwks_uri is {error.reason}") from None
+        raise FetchError(f"the discovery document's jwks_uri is {error.reason}", cause=error.cause) from None

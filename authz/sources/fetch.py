@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
@@ -24,17 +23,18 @@ from typing import Any, Final
 import httpcore
 
 from authz.model.errors import AuthzError
+from authz.sources.resolve import BoundedResolver, Resolve, system_resolve
+from authz.sources.server_trust import ServerTrust, UntrustedServer, WebTrust
+from authz.sources.state import Cause
 
 DEFAULT_TIMEOUT: Final = 5.0
-"""Seconds for the whole exchange after name resolution."""
+"""Seconds for the whole exchange, name resolution included."""
 DEFAULT_MAX_BYTES: Final = 512 * 1024
 """Key sets are a few KiB; this leaves room for x5c chains and keeps a bad provider from filling memory."""
 MAX_ADDRESSES: Final = 4
 """How many resolved addresses are tried in turn."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolve = Callable[[str, int], tuple[str, ...]]
-"""Host and port to address literals; raises OSError."""
 
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]{1,253})(?::(?P<port>[1-9][0-9]{0,4}))?"
@@ -51,13 +51,14 @@ _REQUEST_HEADERS: Final = (
 
 
 class FetchError(AuthzError):
-    """A document could not be fetched. `reason` is short and ours; `status` the HTTP status, if there was
-    one."""
+    """A document could not be fetched, or isn't usable. `reason` is short and ours; `status` the HTTP status, if
+    there was one."""
 
-    def __init__(self, reason: str, *, status: int | None = None) -> None:
+    def __init__(self, reason: str, *, status: int | None = None, cause: Cause = Cause.CONTENT) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,36 +121,49 @@ class Fetcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = rules
-        self._resolve = resolve or _resolve
+        self._resolver = BoundedResolver(resolve or system_resolve)
         self._clock = clock
+        self._web = WebTrust(rules.ca_file)
 
-    def get(self, url: str) -> Fetched:
-        """The body of a 200 answer. Raises `FetchError`, and nothing else, for whatever goes wrong."""
+    def get(self, url: str, trust: ServerTrust | None = None) -> Fetched:
+        """The body of a 200 answer. Raises `FetchError`, and nothing else, for whatever goes wrong.
+
+        `trust` says which servers count; without it, those that the Web PKI or the CA file vouches for.
+        """
         target = parse_url(url)
+        deadline = self._clock() + self._rules.timeout
         addresses = self._addresses(target)
-        backend = _PinnedBackend(addresses, deadline=self._clock() + self._rules.timeout, clock=self._clock)
+        trust = trust or self._web
+        backend = _PinnedBackend(addresses, deadline=deadline, clock=self._clock, check=trust.check)
         try:
-            return self._exchange(target, backend)
+            return self._exchange(target, backend, trust)
+        except UntrustedServer as error:
+            raise FetchError(str(error), cause=Cause.TLS) from None
         except httpcore.TimeoutException:
-            raise FetchError(f"no complete answer within {self._rules.timeout:g} s") from None
+            raise FetchError(f"no complete answer within {self._rules.timeout:g} s", cause=Cause.TIMEOUT) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as error:
-            raise FetchError(_describe(error)) from None
+            reason, cause = _describe(error)
+            raise FetchError(reason, cause=cause) from None
 
     def _addresses(self, url: FetchUrl) -> tuple[str, ...]:
         try:
-            found = self._resolve(url.host, url.port)
+            found = self._resolver.addresses(url.host, url.port, within=self._rules.timeout)
+        except TimeoutError:
+            reason = f"the host name wasn't resolved within {self._rules.timeout:g} s"
+            raise FetchError(reason, cause=Cause.NAME) from None
         except (OSError, UnicodeError):
-            raise FetchError("the host name doesn't resolve") from None
+            raise FetchError("the host name doesn't resolve", cause=Cause.NAME) from None
         if not found:
-            raise FetchError("the host name doesn't resolve")
+            raise FetchError("the host name doesn't resolve", cause=Cause.NAME)
         for text in found:
             # One bad result refuses the host: a name with public and private answers is trusted to be
             # neither.
             _check_address(text, loopback_only=url.scheme == "http", allow_private=self._rules.allow_private)
         return found[:MAX_ADDRESSES]
 
-    def _exchange(self, url: FetchUrl, backend: httpcore.NetworkBackend) -> Fetched:
-        context = self._tls() if url.scheme == "https" else None
+    def _exchange(self, url: FetchUrl, backend: httpcore.NetworkBackend, trust: ServerTrust) -> Fetched:
+        # Made anew for each fetch, so that a rotated CA file or bundle counts at once.
+        context = trust.context() if url.scheme == "https" else None
         with (
             httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool,
             pool.stream("GET", _wire_url(url), headers=_request_headers(url)) as response,
@@ -158,41 +172,41 @@ class Fetcher:
             self._check_head(response.status, headers)
             return Fetched(body=self._body(response.iter_stream()), max_age=_max_age(headers))
 
-    def _tls(self) -> ssl.SSLContext:
-        """Made anew for each fetch, so that a rotated CA file counts at once."""
-        try:
-            context = ssl.create_default_context(cafile=self._rules.ca_file)
-        except (OSError, ssl.SSLError):
-            raise FetchError("the CA file can't be read") from None
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
-
     def _check_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         if status != 200:
-            what = "a redirect, which is never followed" if 300 <= status < 400 else f"status {status}"
-            raise FetchError(f"the server answered {what}", status=status)
+            redirect = 300 <= status < 400
+            what = "a redirect, which is never followed" if redirect else f"status {status}"
+            cause = Cause.REDIRECT if redirect else Cause.STATUS
+            raise FetchError(f"the server answered {what}", status=status, cause=cause)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise FetchError("the server compressed the answer unasked")
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._rules.max_bytes:
-            raise FetchError(f"the answer is over {self._rules.max_bytes} bytes")
+            raise self._too_large()
 
     def _body(self, chunks: Iterable[bytes]) -> bytes:
         body = bytearray()
         for chunk in chunks:
             body += chunk
             if len(body) > self._rules.max_bytes:
-                raise FetchError(f"the answer is over {self._rules.max_bytes} bytes")
+                raise self._too_large()
         return bytes(body)
+
+    def _too_large(self) -> FetchError:
+        return FetchError(f"the answer is over {self._rules.max_bytes} bytes", cause=Cause.SIZE)
 
 
 class _PinnedBackend(httpcore.NetworkBackend):
     """Connects only to addresses that were checked, and gives the whole exchange one deadline."""
 
-    def __init__(self, addresses: tuple[str, ...], *, deadline: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, addresses: tuple[str, ...], *, deadline: float, clock: Callable[[], float],
+        check: Callable[[bytes], None],
+    ) -> None:
         self._addresses = addresses
         self._deadline = deadline
         self._clock = clock
+        self._check = check
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -209,7 +223,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
                 continue
-            return _DeadlineStream(stream, self._remaining)
+            return _DeadlineStream(stream, self._remaining, self._check)
         raise last
 
     def connect_unix_socket(
@@ -233,9 +247,12 @@ class _PinnedBackend(httpcore.NetworkBackend):
 class _DeadlineStream(httpcore.NetworkStream):
     """A stream whose every operation gets what is left of the deadline as its timeout."""
 
-    def __init__(self, inner: httpcore.NetworkStream, remaining: Callable[[], float]) -> None:
+    def __init__(
+        self, inner: httpcore.NetworkStream, remaining: Callable[[], float], check: Callable[[bytes], None],
+    ) -> None:
         self._inner = inner
         self._remaining = remaining
+        self._check = check
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         del timeout
@@ -253,22 +270,23 @@ class _DeadlineStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         del timeout
         inner = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=self._remaining())
-        return _DeadlineStream(inner, self._remaining)
+        try:
+            # Before a request is sent: who answers may not even learn what is asked for.
+            self._check(inner.get_extra_info("ssl_object").getpeercert(binary_form=True) or b"")
+        except BaseException:
+            inner.close()
+            raise
+        return _DeadlineStream(inner, self._remaining, self._check)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
-
-
-def _resolve(host: str, port: int) -> tuple[str, ...]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _check_address(text: str, *, loopback_only: bool, allow_private: bool) -> None:
     try:
         address = _embedded(ipaddress.ip_address(text))
     except ValueError:
-        raise FetchError("the host name resolves to something that is no address") from None
+        raise FetchError("the host name resolves to something that is no address", cause=Cause.NAME) from None
     if loopback_only:
         allowed = address.is_loopback
     elif address.is_link_local or address.is_multicast or address.is_unspecified:
@@ -276,7 +294,8 @@ def _check_address(text: str, *, loopback_only: bool, allow_private: bool) -> No
     else:
         allowed = address.is_global or allow_private
     if not allowed:
-        raise FetchError("the host is at an address that isn't fetched from (see `keys.allow_private`)")
+        reason = "the host is at an address that isn't fetched from (see `keys.allow_private`)"
+        raise FetchError(reason, cause=Cause.ADDRESS)
 
 
 def _embedded(address: Address) -> Address:
@@ -316,15 +335,15 @@ def _max_age(headers: dict[bytes, bytes]) -> float | None:
     return float(ages[0]) if ages else None
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception) -> tuple[str, Cause]:
     """A reason without the peer's words: exception texts can hold what the other side sent."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "the server's certificate doesn't verify"
+            return "the server's certificate doesn't verify", Cause.TLS
         if isinstance(cause, ConnectionRefusedError):
-            return "the connection was refused"
+            return "the connection was refused", Cause.CONNECTION
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpcore.ProtocolError):
-        return "the server doesn't speak HTTP/1.1"
-    return "the connection failed"
+        return "the server doesn't speak HTTP/1.1", Cause.CONTENT
+    return "the connection failed", Cause.CONNECTION

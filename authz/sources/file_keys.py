@@ -18,7 +18,7 @@ from authz.model.issuer import IssuerSettings, JwksFile
 from authz.model.reason import Reason
 from authz.policy.faults import Fault, FaultCode, Place
 from authz.sources.files import FileError, WatchedFile
-from authz.sources.state import Freshness, Report, SourceEvent, SourceState
+from authz.sources.state import Cause, Report, SourceEvent, SourceState, freshness_of
 
 _NO_KEYS: Final = "the issuer's key file was never readable"
 _TOO_OLD: Final = "the issuer's key file has been faulty for too long"
@@ -85,20 +85,14 @@ class FileKeys:
 
     def state(self) -> SourceState:
         with self._lock:
-            good, age, failures = self._good, self._clock() - self._good_at, self._failures
-            freshness = self._freshness(age)
+            good, failures, error = self._good, self._failures, self.error
+            age = None if good is None else self._clock() - self._good_at
         return SourceState(
-            name=self._settings.name, freshness=freshness, age=None if good is None else age,
+            name=self._settings.name, age=age, error=error, failures=failures, origin=f"file {self.path}",
+            freshness=freshness_of(age, max_stale=self._max_stale, failing=bool(error)),
+            cause=Cause.FILE if error else Cause.NONE,
             size=0 if good is None else len(good), revision="" if good is None else good.revision,
-            error=self.error, failures=failures,
         )
-
-    def _freshness(self, age: float) -> Freshness:
-        if self._good is None:
-            return Freshness.ABSENT
-        if age > self._max_stale:
-            return Freshness.EXPIRED
-        return Freshness.STALE if self.error else Freshness.FRESH
 
     def _adopt(self, keys: KeySet, warnings: tuple[str, ...]) -> None:
         news = self._good is None or self._good.revision != keys.revision or bool(self.error)

@@ -12,27 +12,23 @@ tick; `tried_once()` gates readiness; `states()` feeds metrics; `close()` at shu
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from authz.authn.keys import KeySet
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings, JwksFile, KeySource
 from authz.model.reason import Reason
 from authz.policy.faults import Fault
+from authz.sources.background import Running
 from authz.sources.discovery import Get
 from authz.sources.file_keys import FileKeys
 from authz.sources.remote_keys import Environment, RemoteKeys
 from authz.sources.schedule import RefreshRules
 from authz.sources.state import Report, SourceState, unreported
-
-JOIN_SECONDS: Final = 6.0
-"""How long `close` waits for fetches under way, all issuers together: the default fetch limit and a
-little."""
 
 Identity = tuple[str, str, KeySource, tuple[str, ...]]
 """Everything about an issuer that its keys depend on; a source lives on while it is unchanged."""
@@ -71,9 +67,7 @@ class KeyStore:
             get=fetch, rules=rules or RefreshRules(), clock=clock, random=jitter, report=report,
         )
         self._entries: Mapping[str, _Entry] = {}
-        self._retired: list[RemoteKeys] = []
-        self._lock = threading.Lock()
-        self._closed = False
+        self._running = Running()
 
     # --- engine.ports.IssuerKeys ---
 
@@ -108,20 +102,8 @@ class KeyStore:
         """Put a plan without faults in force: new issuers begin to fetch, those that are gone stop."""
         if plan.faults:
             raise ValueError("a plan with faults can't be applied")
-        with self._lock:
-            if self._closed:
-                return
-            before = _remote(self._entries)
-            after = _remote(plan.entries)
-            self._entries = plan.entries
-            self._retired = [source for source in self._retired if source.alive()]
-            for source in before:
-                if source not in after:
-                    source.stop()
-                    self._retired.append(source)
-        for source in after:
-            if source not in before:
-                source.start()
+        self._entries = plan.entries
+        self._running.replace(_remote(plan.entries))
 
     def reconfigure(self, issuers: Iterable[IssuerSettings]) -> tuple[Fault, ...]:
         """`prepare` and, without faults, `apply`."""
@@ -146,15 +128,8 @@ class KeyStore:
         return tuple(entry.source.state() for entry in self._entries.values())
 
     def close(self) -> None:
-        """Stop all threads and wait for them, for at most JOIN_SECONDS."""
-        with self._lock:
-            self._closed = True
-            ending = [*_remote(self._entries), *self._retired]
-        for source in ending:
-            source.stop()
-        deadline = time.monotonic() + JOIN_SECONDS
-        for source in ending:
-            source.join(max(0.0, deadline - time.monotonic()))
+        """Stop all threads and wait for them, for a few seconds at most."""
+        self._running.close()
 
     def _make(self, settings: IssuerSettings) -> RemoteKeys | FileKeys:
         if isinstance(settings.keys, JwksFile):

@@ -36,18 +36,26 @@ class RefreshRules:
 def after_success(rules: RefreshRules, max_age: float | None, random: Callable[[], float]) -> float:
     """Seconds until the next fetch; `max_age` shortens or lengthens it within the bounds. `random` is in
     [0, 1)."""
-    if max_age is None:
-        delay = rules.refresh
-    else:
-        lowest, highest = min(MIN_REFRESH, rules.refresh), max(MAX_REFRESH, rules.refresh)
-        delay = min(max(max_age * AHEAD, lowest), highest)
-    return _jittered(delay, random)
+    return _next(rules, None if max_age is None else max_age * AHEAD, random)
+
+
+def after_hint(rules: RefreshRules, hint: float | None, random: Callable[[], float]) -> float:
+    """Seconds until a bundle is fetched again: as often as it says itself, within the same bounds (SPIFFE Federation
+    §4.1)."""
+    return _next(rules, hint, random)
 
 
 def after_failure(rules: RefreshRules, failures: int, random: Callable[[], float]) -> float:
     """Seconds until the next try after `failures` in a row (counted from 1): doubling, capped."""
     exponent = min(failures - 1, 16)
     return _jittered(min(FIRST_RETRY * 2.0**exponent, MAX_RETRY, max(rules.refresh, FIRST_RETRY)), random)
+
+
+def _next(rules: RefreshRules, suggested: float | None, random: Callable[[], float]) -> float:
+    if suggested is None:
+        return _jittered(rules.refresh, random)
+    lowest, highest = min(MIN_REFRESH, rules.refresh), max(MAX_REFRESH, rules.refresh)
+    return _jittered(min(max(suggested, lowest), highest), random)
 
 
 def _jittered(delay: float, random: Callable[[], float]) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 from authz.model.issuer import BundleFile, PeerVerification, TrustSettings
 from authz.sources.bundles import BundleStore
+from authz.sources.schedule import RefreshRules
 from authz.sources.state import Freshness
 from tests.fakes.clock import FakeClock
 from tests.mint.jwk_documents import bundle
@@ -60,7 +61,7 @@ def test_the_last_good_bundle_serves_for_a_bounded_time(tmp_path: Path) -> None:
     """A file that becomes faulty takes nothing away at once, and doesn't keep an old authority for ever."""
     clock = FakeClock()
     (tmp_path / "shop.json").write_bytes(bundle())
-    store = BundleStore(tmp_path, clock=clock, max_stale=100.0)
+    store = BundleStore(tmp_path, clock=clock, rules=RefreshRules(max_stale=100.0))
     store.reconfigure(_trust(shop_example="shop.json"))
     clock.advance(1000)
     store.poll()
