@@ -272,7 +272,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         inner = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=self._remaining())
         try:
             # Before a request is sent: who answers may not even learn what is asked for.
-            self._check(inner.get_extra_info("ssl_object").getpeercert(binary_form=True) or b"")
+            self._check(inner.get_extra_info("ssl_object").getpeercert(True) or b"")
         except BaseException:
             inner.close()
             raise
