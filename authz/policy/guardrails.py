@@ -14,12 +14,28 @@ from authz.model.host import Authority
 from authz.model.path import fold
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Literal, PathTemplate, RequestPredicate, Usage
-from authz.policy.document import GuardrailDeclaration, ParsedDirectory, Requirement, RoutePolicyDocument, Scope, Text
+from authz.policy.document import (
+    GuardrailDeclaration,
+    ParsedDirectory,
+    Requirement,
+    RoutePolicyDocument,
+    Scope,
+    Text,
+    UserRequirement,
+)
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.hosts import AnyPort, HostEntry, HostError, HostKind, HostPattern, parse_host
 from authz.policy.plan import DenyPlan, RequirePlan, RoutePlan
 from authz.policy.prepare import Ground, RequirementCompiler, Unfit
-from authz.policy.requirements import MAX_ALTERNATIVES, Names, TooLarge, check_shape, expand, shared_requirements
+from authz.policy.requirements import (
+    MAX_ALTERNATIVES,
+    Names,
+    TooLarge,
+    check_shape,
+    expand,
+    leaves_under,
+    shared_requirements,
+)
 from authz.policy.templates import TemplateError, format_template, parse_template
 from authz.policy.three_values import Mode
 
@@ -40,7 +56,7 @@ class Cover:
         """Whether hosts, path and method of the request are covered."""
         if self.methods and request.method not in self.methods:
             return False
-        if self.hosts and not any(_covers_host(pattern, request.authority) for pattern in self.hosts):
+        if self.hosts and not any(covers_host(pattern, request.authority) for pattern in self.hosts):
             return False
         return not self.paths or self._path(request)
 
@@ -214,6 +230,8 @@ def _compile(
 
 def _deny(compiler: RequirementCompiler, node: Requirement) -> tuple[DenyPlan, Usage]:
     test, leaves = compiler.tree(node, Mode.DENY, frozenset(), compiler.surroundings({}, None))
+    below = tuple(leaves_under(node))
+    compiler.check_expressions(below, user=any(isinstance(leaf, UserRequirement) for leaf in below), workload=False)
     text = ", ".join(leaf.text for leaf in leaves)
     return DenyPlan(test=test, leaves=leaves, text=text), compiler.loose_usage(node, frozenset())
 
@@ -269,7 +287,7 @@ def _folded(template: PathTemplate) -> tuple[str, ...]:
     return literals[:-1] if literals and literals[-1] == "" else literals
 
 
-def _covers_host(pattern: HostPattern, authority: Authority) -> bool:
+def covers_host(pattern: HostPattern, authority: Authority) -> bool:
     if pattern.port not in (None, AnyPort.ANY) and pattern.port != authority.port:
         return False
     if pattern.kind is HostKind.EXACT:
