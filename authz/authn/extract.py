@@ -47,6 +47,12 @@ class PresentedToken:
     certificate: str = ""
 
 
+def scheme_of(headers: Headers) -> Scheme | None:
+    """The scheme of the first `authorization` value, None for another one or none."""
+    values = headers.get_all("authorization")
+    return _SCHEMES.get(values[0].partition(" ")[0].lower()) if values else None
+
+
 def bearer(headers: Headers, *, limit: int, certificate: str = "") -> PresentedToken | None:
     """The presented token, None without `authorization` or with another scheme.
 

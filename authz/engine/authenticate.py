@@ -7,22 +7,23 @@ exception (the guard in `server.service` denies then), or decide who may do what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
-from authz.authn.claims import user_of
-from authz.authn.extract import PresentedToken, bearer
+from authz.authn.extract import Scheme, scheme_of
 from authz.authn.forwarded import forwarded_id
-from authz.authn.keys import KeySet, VerificationKey
-from authz.authn.leaf import named_id, verify_svid
+from authz.authn.jwt_svid import presented_jwt_svid, verify_jwt_svid
+from authz.authn.leaf import VerifiedSvid, named_id, verify_svid
 from authz.authn.svid import workload_id
-from authz.authn.token import UnverifiedToken, peek, recheck, verify
-from authz.engine.ports import IssuerKeys, Revocations, TrustBundles
+from authz.engine.examination import Examination, Trusted
+from authz.engine.ports import IssuerKeys, Outside, Revocations, TrustBundles
 from authz.engine.revocations import UnsafeNoRevocations
-from authz.engine.token_cache import CachedCertificate, CachedToken, CertificateCache, TokenCache, digest_of
+from authz.engine.token_cache import CachedCertificate, CertificateCache, TokenCache, digest_of
+from authz.engine.users import Users
 from authz.model.errors import Refused, Unavailable
-from authz.model.issuer import IssuerSettings, PeerVerification, TrustSettings
+from authz.model.issuer import PeerVerification, TrustSettings
+from authz.model.patience import UNHURRIED, Patience
 from authz.model.principal import (
     NOBODY,
     Principals,
@@ -41,17 +42,9 @@ from authz.policy.compiled import Usage
 
 _FORWARDED_HEADER: Final = "x-forwarded-client-cert"
 
+__all__ = ["Authenticator", "Trusted"]
+
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trusted:
-    """What of the policy in force says whom to believe. `audiences` are the route's, by issuer name."""
-
-    issuers: Mapping[str, IssuerSettings]
-    issuers_by_url: Mapping[str, IssuerSettings]
-    trust: TrustSettings | None
-    audiences: Mapping[str, frozenset[str]]
 
 
 class Authenticator:
@@ -59,30 +52,45 @@ class Authenticator:
 
     def __init__(
         self, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, certificates: CertificateCache,
-        limits: Limits, revocations: Revocations | None = None,
+        limits: Limits, revocations: Revocations | None = None, outside: Outside | None = None,
     ) -> None:
-        self._keys = keys
+        self._users = Users(keys, tokens, limits, Outside() if outside is None else outside)
         self._revocations: Revocations = UnsafeNoRevocations() if revocations is None else revocations
         self._bundles = bundles
-        self._tokens = tokens
         self._certificates = certificates
         self._limits = limits
 
-    def principals(self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float) -> Principals:
-        """Who calls, as far as `usage` asks. A credential that isn't named there isn't looked at."""
+    def principals(
+        self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float, patience: Patience = UNHURRIED,
+        binding: bool = True,
+    ) -> Principals:
+        """Who calls, as far as `usage` asks. A credential that isn't named there isn't looked at.
+
+        Raises `WouldBlock` when `patience` forbids to wait for what has to be asked for. Without `binding` no decision
+        hangs on the answer: a proof of possession isn't spent by it.
+        """
         if not usage.issuers and not usage.vias:
             return NOBODY
-        user: UserOutcome = None
-        if usage.issuers:
-            user = self._user_standing(_outcome(lambda: self._user(request, usage, trusted, now)), trusted, now)
+        exam = Examination(
+            request=request, usage=usage, trusted=trusted, now=now, patience=patience, binding=binding,
+        )
         trust = trusted.trust
-        if not usage.vias or trust is None:
-            return Principals(user=user)
-        peer = self._standing(_outcome(lambda: self._peer(request, trust, now)), now)
+        # Workloads first: they never wait, and a proof is spent by the user's examination only.
+        workloads = NOBODY if not usage.vias or trust is None else self._workloads(exam, trust)
+        return replace(workloads, user=self._user(exam)) if usage.issuers else workloads
+
+    def _workloads(self, exam: Examination, trust: TrustSettings) -> Principals:
+        request, now, vias = exam.request, exam.now, exam.usage.vias
+        peer: WorkloadOutcome = None
+        if Via.MTLS in vias or Via.FORWARDED in vias:
+            peer = self._standing(_outcome(lambda: self._peer(request, trust, now)), now)
         forwarded: WorkloadOutcome = None
-        if Via.FORWARDED in usage.vias:
+        if Via.FORWARDED in vias:
             forwarded = self._standing(_forwarded(request, trust, peer), now)
-        return Principals(user=user, mtls=peer if Via.MTLS in usage.vias else None, forwarded=forwarded)
+        jwt_svid: WorkloadOutcome = None
+        if Via.JWT_SVID in vias:
+            jwt_svid = self._standing(_outcome(lambda: self._by_jwt_svid(request, trust, now)), now)
+        return Principals(mtls=peer if Via.MTLS in vias else None, forwarded=forwarded, jwt_svid=jwt_svid)
 
     # --- revocation: asked for each request, of whatever was verified, now or before ---
 
@@ -103,60 +111,23 @@ class Authenticator:
 
     # --- users ---
 
-    def _user(self, request: AuthzRequest, usage: Usage, trusted: Trusted, now: float) -> User | None:
-        presented = bearer(
-            request.headers, limit=self._limits.token, certificate=request.source.certificate,
-        )
-        if presented is None:
-            return None
-        digest = digest_of(presented.token)
-        user = self._remembered(digest, presented, usage, trusted, now)
-        if user is None:
-            user = self._verified(digest, presented, usage, trusted, now)
-        accepted = trusted.audiences.get(user.issuer)
-        if accepted is not None and accepted.isdisjoint(user.audiences):
-            raise Refused(Reason.AUDIENCE_MISMATCH, "the policy narrows the issuer's audiences")
-        return user
+    def _user(self, exam: Examination) -> UserOutcome:
+        try:
+            return self._standing_user(exam)
+        except Unavailable as error:
+            return _undecided(error)
+        except Refused as error:
+            scheme = "DPoP" if scheme_of(exam.request.headers) is Scheme.DPOP else "Bearer"
+            nonce = self._users.challenge_nonce(error, exam)
+            return Refusal(reason=error.reason, detail=error.detail, scheme=scheme, nonce=nonce)
 
-    def _remembered(
-        self, digest: bytes, presented: PresentedToken, usage: Usage, trusted: Trusted, now: float,
-    ) -> User | None:
-        """The user of a token that was verified before with the settings and keys in force."""
-        entry = self._tokens.get(digest, now=now)
-        if entry is None:
+    def _standing_user(self, exam: Examination) -> UserOutcome:
+        found = self._users.find(exam)
+        if found is None:
             return None
-        settings = trusted.issuers.get(entry.token.issuer)
-        if settings is None or settings.revision != entry.settings:
-            self._tokens.reject(digest)
-            return None
-        _check_permitted(settings, usage)
-        if self._keys.keys(settings).revision != entry.keys:
-            self._tokens.reject(digest)
-            return None
-        recheck(entry.token, settings, presented, now=now)
-        return entry.user
-
-    def _verified(
-        self, digest: bytes, presented: PresentedToken, usage: Usage, trusted: Trusted, now: float,
-    ) -> User:
-        unverified = peek(presented, limit=self._limits.token)
-        settings = trusted.issuers_by_url.get(unverified.issuer)
-        if settings is None:
-            raise Refused(Reason.ISSUER_UNKNOWN, "no configured issuer has this iss")
-        _check_permitted(settings, usage)
-        return self._verify(digest, unverified, settings, presented, now)
-
-    def _verify(
-        self, digest: bytes, unverified: UnverifiedToken, settings: IssuerSettings, presented: PresentedToken,
-        now: float,
-    ) -> User:
-        search = _KeySearch(self._keys, settings)
-        token = verify(unverified, settings, search.find, presented, now=now)
-        user = user_of(token, settings)
-        self._tokens.put(digest, CachedToken(
-            token=token, user=user, settings=settings.revision, keys=search.revision,
-            until=min(token.expires_at, now + self._tokens.max_age),
-        ))
+        user = self._user_standing(found.user, exam.trusted, exam.now)
+        if isinstance(user, User) and found.proof is not None and exam.binding:
+            self._users.spend(found.proof, exam)
         return user
 
     # --- workloads ---
@@ -183,11 +154,33 @@ class Authenticator:
             entry = None
         if entry is None:
             svid = verify_svid(text, trust.domains, self._bundles.bundle, now=now)
-            until = min(svid.not_after, now + self._certificates.max_age)
-            entry = CachedCertificate(svid=svid, until=until)
-            self._certificates.put(digest, entry)
+            entry = self._remember(digest, svid, now)
         _check_same(str(entry.svid.id), request)
         return entry.svid.id
+
+    def _by_jwt_svid(self, request: AuthzRequest, trust: TrustSettings, now: float) -> Workload | None:
+        """The workload whose JWT-SVID came along."""
+        settings = trust.jwt_svid
+        text = None if settings is None else presented_jwt_svid(request.headers, settings)
+        if settings is None or text is None:
+            return None
+        digest = digest_of("\n".join(("jwt-svid", *sorted(settings.audiences), text)))
+        entry = self._certificates.get(digest, now=now)
+        if entry is not None and not self._in_force(entry, trust, now):
+            self._certificates.reject(digest)
+            entry = None
+        if entry is None:
+            svid = verify_jwt_svid(
+                text, trust.domains, self._bundles.bundle, settings.audiences, limit=self._limits.token, now=now,
+            )
+            entry = self._remember(digest, svid, now)
+        return _workload(entry.svid.id, Via.JWT_SVID, trust)
+
+    def _remember(self, digest: bytes, svid: VerifiedSvid, now: float) -> CachedCertificate:
+        until = min(svid.not_after, now + self._certificates.max_age)
+        entry = CachedCertificate(svid=svid, until=until)
+        self._certificates.put(digest, entry)
+        return entry
 
     def _in_force(self, entry: CachedCertificate, trust: TrustSettings, now: float) -> bool:
         domain = entry.svid.id.trust_domain
@@ -195,41 +188,18 @@ class Authenticator:
         return bundle is not None and bundle.revision == entry.svid.revision and now >= entry.svid.not_before
 
 
-class _KeySearch:
-    """One look into an issuer's keys; remembers the revision of the set that was looked into."""
-
-    __slots__ = ("_keys", "_settings", "revision")
-
-    def __init__(self, keys: IssuerKeys, settings: IssuerSettings) -> None:
-        self._keys = keys
-        self._settings = settings
-        self.revision = ""
-
-    def find(self, kid: str | None, algorithm: str, /) -> VerificationKey:
-        key_set: KeySet = self._keys.keys(self._settings)
-        self.revision = key_set.revision
-        try:
-            return key_set.find(kid, algorithm)
-        except Refused:
-            if kid is None:
-                raise
-            # A fetch may bring this kid: the port says whether to wait for it (§8).
-            raise self._keys.unknown(self._settings) from None
-
-
 def _outcome(examine: Callable[[], Found]) -> Found | Refusal | Undecided:
     """What a verifier found, as a value. Anything but `Refused` passes through to the caller."""
     try:
         return examine()
     except Unavailable as error:
-        return Undecided(reason=error.reason, detail=error.detail, retry_after=error.retry_after)
+        return _undecided(error)
     except Refused as error:
         return Refusal(reason=error.reason, detail=error.detail)
 
 
-def _check_permitted(settings: IssuerSettings, usage: Usage) -> None:
-    if settings.name not in usage.issuers:
-        raise Refused(Reason.ISSUER_NOT_PERMITTED, "neither the route nor a guardrail names this issuer")
+def _undecided(error: Unavailable) -> Undecided:
+    return Undecided(reason=error.reason, detail=error.detail, retry_after=error.retry_after)
 
 
 def _check_same(name: str, request: AuthzRequest) -> None:

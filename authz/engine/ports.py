@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from authz.authn.dpop import ProofRules
 from authz.authn.keys import KeySet
 from authz.authn.svid import TrustBundle
-from authz.model.errors import Refused
+from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings
+from authz.model.patience import Patience
 from authz.model.principal import User
+from authz.model.reason import Reason
 from authz.model.revocation import RevocationKind
 from authz.model.spiffe import SpiffeId
 from authz.policy.link import PolicySet
@@ -34,6 +39,60 @@ class IssuerKeys(Protocol):
         fetched (a file); `Unavailable(KEYS_UNAVAILABLE)` while a fetch is asked for, under way, or failing.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introspected:
+    """What an issuer said of a token: the members of its answer, None when the token isn't active (RFC 7662 §2.2).
+    `until` is how long that may be relied on, in seconds since the epoch."""
+
+    claims: dict[str, Any] | None
+    until: float
+
+
+class Introspection(Protocol):
+    """Issuers asked about tokens. May block within `patience`; each answer is remembered for a while."""
+
+    def ask(self, issuer: IssuerSettings, token: str, *, now: float, patience: Patience) -> Introspected:
+        """Raises `Unavailable(INTROSPECTION_UNAVAILABLE)` without an answer in time, `WouldBlock` when there is none
+        yet and `patience` forbids to wait."""
+        ...
+
+
+class ReplayStore(Protocol):
+    """What was used once, shared by every replica. May block within `patience`."""
+
+    def first_use(self, key: bytes, until: float, *, now: float, patience: Patience) -> bool:
+        """Whether this is the first use of the key, in one atomic step; it is remembered until then (seconds since
+        the epoch). Raises `Unavailable(STORE_UNAVAILABLE)` or `WouldBlock`."""
+        ...
+
+
+class NoIntrospection:
+    """Nobody is asked: what hangs on an answer stays undecided."""
+
+    def ask(
+        self, issuer: IssuerSettings, token: str, *, now: float, patience: Patience,  # noqa: ARG002
+    ) -> Introspected:
+        raise Unavailable(Reason.INTROSPECTION_UNAVAILABLE, "issuers aren't asked about tokens here")
+
+
+class NoReplayStore:
+    """Nothing is remembered: whether a proof was used before stays undecided."""
+
+    def first_use(
+        self, key: bytes, until: float, *, now: float, patience: Patience,  # noqa: ARG002
+    ) -> bool:
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "used proofs aren't remembered here")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What only some tokens need. `proof_rules` are read for each proof: their nonce keys may change."""
+
+    introspection: Introspection = field(default_factory=NoIntrospection)
+    replays: ReplayStore = field(default_factory=NoReplayStore)
+    proof_rules: Callable[[], ProofRules] = ProofRules
 
 
 class TrustBundles(Protocol):

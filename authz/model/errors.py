@@ -3,6 +3,7 @@
     AuthzError
     ├── Refused        a request or credential breaks a rule: carries one `Reason`
     │   └── Unavailable   what would decide could not be found out (always a 503 reason)
+    ├── WouldBlock     an answer needs I/O, and the caller may not wait
     └── SettingsError  the service's own settings can't be used (exit code 2 or 5)
 
 No message ever holds what was presented (a token, a header value): errors end in logs.
@@ -38,6 +39,10 @@ class Unavailable(Refused):
             raise ValueError(f"{reason.code} is not a 503 reason")
         super().__init__(reason, detail)
         self.retry_after = retry_after
+
+
+class WouldBlock(AuthzError):
+    """What would decide has to be asked for, and the caller said not to wait: it asks again where waiting is fine."""
 
 
 class SettingsError(AuthzError):
