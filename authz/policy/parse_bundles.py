@@ -12,7 +12,7 @@ from authz.model.issuer import BundleEndpoint, BundleFile, BundleOrigin, BundleW
 from authz.model.spiffe import SpiffeId
 from authz.policy.faults import FaultCode
 from authz.policy.parse_values import Reading
-from authz.policy.yaml_tree import Mapping, Node, show
+from authz.policy.yaml_tree import Mapping, Node, Scalar, show
 
 _ORIGINS: Final = ("file", "endpoint", "workload_api")
 _OF_ENDPOINTS: Final = ("profile", "endpoint_spiffe_id", "bootstrap")
@@ -37,9 +37,14 @@ def read_bundle(reading: Reading, node: Node, domain: str) -> BundleOrigin:
         return BundleFile(reading.relative_file(bundle["file"], "`file`"))
     if origin == "endpoint":
         return _endpoint(reading, entries["bundle"], bundle, domain)
-    if origin == "workload_api" and not reading.boolean(bundle["workload_api"], "`workload_api`"):
-        reading.fault(bundle["workload_api"], FaultCode.VALUE_INVALID, "`workload_api` is `true` or isn't there")
+    if origin == "workload_api":
+        _check_true(reading, bundle["workload_api"])
     return BundleWorkloadApi() if origin else _NONE
+
+
+def _check_true(reading: Reading, node: Node) -> None:
+    if not reading.boolean(node, "`workload_api`") and type(node) is Scalar and node.value is False:
+        reading.fault(node, FaultCode.VALUE_INVALID, "`workload_api` is `true` or isn't there")
 
 
 def _origin(reading: Reading, node: Node, bundle: MappingType[str, Node], what: str) -> str:
@@ -54,9 +59,7 @@ def _origin(reading: Reading, node: Node, bundle: MappingType[str, Node], what: 
 
 
 def _endpoint(reading: Reading, node: Node, bundle: MappingType[str, Node], domain: str) -> BundleEndpoint:
-    url = reading.url(bundle["endpoint"], "`endpoint`")
-    if url.startswith("http:"):
-        reading.fault(bundle["endpoint"], FaultCode.ISSUER_URL, "`endpoint` is an https URL (SPIFFE Federation §5.2)")
+    url = reading.url(bundle["endpoint"], "`endpoint`", loopback=False)
     if "profile" not in bundle:
         reading.fault(node, FaultCode.KEY_MISSING, "a bundle from an `endpoint` needs the key `profile`")
         return BundleEndpoint(url=url)

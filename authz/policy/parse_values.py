@@ -241,10 +241,10 @@ class Reading:
         self.fault(node, FaultCode.VALUE_INVALID, f"{what} is a date like 2027-01-31")
         return None
 
-    def url(self, node: Node, what: str) -> str:
-        """An https URL without query, fragment or user-info; plain http for the own machine only."""
+    def url(self, node: Node, what: str, *, loopback: bool = True) -> str:
+        """An https URL without query, fragment or user-info; plain http for the own machine only, with `loopback`."""
         value = self.text(node, what)
-        usable = _HTTPS_URL.fullmatch(value) or _LOOPBACK_URL.fullmatch(value)
+        usable = _HTTPS_URL.fullmatch(value) or (loopback and _LOOPBACK_URL.fullmatch(value))
         if value and (not usable or any(character in value for character in "?#@\\")):
             self.fault(node, FaultCode.ISSUER_URL, f"{what} is an https URL without query, fragment and user name")
         return value

@@ -280,8 +280,6 @@ def test_trust_domains_become_settings() -> None:
         ("{shop.example:", "{Shop.example:", "name-invalid"),
         ("{bundle: {file: bundles/shop.json}}", "{}", "key-missing"),
         ("{file: bundles/shop.json}", "{}", "key-missing"),
-        ("{file: bundles/shop.json}", "{endpoint: 'https://x'}", "not-supported"),
-        ("{file: bundles/shop.json}", "{workload_api: true}", "not-supported"),
         ("{file: bundles/shop.json}", "{file: /etc/x}", "value-invalid"),
         ("{shop.example: {bundle: {file: bundles/shop.json}}}", "{}", "list-empty"),
     ],
