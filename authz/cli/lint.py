@@ -7,7 +7,7 @@ from typing import Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, YES
 
-_FAILING: Final = frozenset({"guardrail-expired"})
+_FAILING: Final = frozenset({"guardrail-expired", "candidate-expired"})
 """Warnings that the service lives with and that fail lint all the same (policy language §6)."""
 NAME: Final = "lint"
 HELP: Final = "report every fault of a policy directory"
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from authz.cli.policy_directory import read
 
     today = datetime.fromtimestamp(moment(arguments.now), UTC).date()
-    directory = read(arguments.directory, today=today)
+    directory = read(arguments.directory, today=today, tests=True)
     files, faults = directory.files, directory.faults
     errors = fault_report.count_errors(faults)
     if arguments.output == "json":

@@ -7,24 +7,32 @@ becomes a denial.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from authz.engine.authenticate import Authenticator, Trusted
 from authz.engine.ports import IssuerKeys, Policies, Revocations, TrustBundles
 from authz.engine.token_cache import CertificateCache, TokenCache
-from authz.model.decision import Decision, Denial
+from authz.model.decision import Decision, Denial, Shadow
+from authz.model.principal import Principals
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
-from authz.policy.evaluate import evaluate, usage_of
+from authz.policy.compiled import Matched, Usage
+from authz.policy.evaluate import evaluate, shadow, usage_of
 from authz.policy.link import PolicySet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A decision and the revision of the policy that made it; empty when there was none."""
+    """A decision and the revision of the policy that made it; empty when there was none.
+
+    `shadow` says what the route's candidate would have decided. It is a function so that the caller asks it when the
+    answer is made: a candidate can't change an answer that exists.
+    """
 
     decision: Decision
     revision: str
+    shadow: Callable[[], Shadow] | None = None
 
 
 class DecisionPoint:
@@ -49,21 +57,44 @@ class DecisionPoint:
             return Decided(
                 decision=Denial(reason=Reason.POLICY_UNAVAILABLE, detail="no policy is loaded"), revision="",
             )
-        return Decided(decision=self._decide(policy, request, now, trace), revision=policy.revision)
+        return self._decide(policy, request, now, trace)
 
-    def _decide(self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool) -> Decision:
+    def _decide(self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool) -> Decided:
         if "connection" in request.headers and _hides_a_header_of_ours(request, policy.removable):
-            return Denial(reason=Reason.REQUEST_MALFORMED, detail="connection names a header that we set")
+            refused = Denial(reason=Reason.REQUEST_MALFORMED, detail="connection names a header that we set")
+            return Decided(decision=refused, revision=policy.revision)
         matched = policy.match(request)
         if isinstance(matched, Denial):
-            return matched
+            return Decided(decision=matched, revision=policy.revision)
         usage, guardrails = usage_of(matched, request)
+        principals = self._principals(policy, matched, usage, request, now)
+        decision = evaluate(policy.removable, matched, guardrails, request, principals, now, trace=trace)
+        candidate = matched.route.candidate
+        if candidate is None or matched.preflight:
+            return Decided(decision=decision, revision=policy.revision)
+
+        def ask() -> Shadow:
+            return self._shadow(policy, replace(matched, route=candidate), request, now)
+
+        return Decided(decision=decision, revision=policy.revision, shadow=ask)
+
+    def _principals(
+        self, policy: PolicySet, matched: Matched, usage: Usage, request: AuthzRequest, now: float
+    ) -> Principals:
         trusted = Trusted(
             issuers=policy.issuers, issuers_by_url=policy.issuers_by_url, trust=policy.trust,
             audiences=matched.route.audiences,
         )
-        principals = self._authenticator.principals(request, usage, trusted, now=now)
-        return evaluate(policy.removable, matched, guardrails, request, principals, now, trace=trace)
+        return self._authenticator.principals(request, usage, trusted, now=now)
+
+    def _shadow(self, policy: PolicySet, candidate: Matched, request: AuthzRequest, now: float) -> Shadow:
+        """The candidate looks at credentials by itself: it may use others than the route. Total."""
+        try:
+            usage, guardrails = usage_of(candidate, request)
+            principals = self._principals(policy, candidate, usage, request, now)
+        except Exception as error:  # noqa: BLE001 - a candidate must not be able to change the answer
+            return Shadow(verdict="error", detail=type(error).__name__)
+        return shadow(candidate, guardrails, request, principals, now)
 
 
 def _hides_a_header_of_ours(request: AuthzRequest, removable: frozenset[str]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from authz.model.principal import User, Workload
-from authz.model.reason import Reason
+from authz.model.reason import ALLOWED, Reason
 
 
 class Mark(Enum):
@@ -107,3 +107,18 @@ class Denial:
 
 
 Decision = Permit | Denial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What a route's candidate would have said: the reason's code, or `allowed`, or `error` for a bug inside it.
+
+    No `Permit`: nothing of a candidate can become an answer.
+    """
+
+    verdict: str
+    detail: str = ""
+
+    def agrees_with(self, decision: Decision) -> bool:
+        """Whether the candidate would have answered the same."""
+        return self.verdict == (ALLOWED if isinstance(decision, Permit) else decision.reason.code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from authz.model.decision import Decision
+from authz.model.decision import Decision, Shadow
 from authz.model.request import RequestView, Transport
 
 
@@ -24,3 +24,5 @@ class DecisionRecord:
     destination: str = ""
     """`destination.principal`: the protected workload as Envoy names itself."""
     grpc: bool = False
+    candidate: Shadow | None = None
+    """What the route's candidate would have said; None where it has none."""

@@ -190,10 +190,22 @@ def encode(record: DecisionRecord) -> bytes:
         "destination": redact(record.destination),
         "user": _user(decision.user),
         "workload": _workload(decision.workload),
+        "candidate": _candidate(record),
         "revision": record.revision,
         "duration_us": round(record.duration * 1_000_000),
     }
     return _line({name: value for name, value in fields.items() if value not in ("", None)})
+
+
+def _candidate(record: DecisionRecord) -> dict[str, object] | None:
+    """What the route's candidate would have said, and whether that is the same."""
+    shadow = record.candidate
+    if shadow is None:
+        return None
+    fields: dict[str, object] = {"verdict": shadow.verdict, "agrees": shadow.agrees_with(record.decision)}
+    if shadow.detail:
+        fields["detail"] = redact(shadow.detail)
+    return fields
 
 
 def _user(user: User | None) -> dict[str, object] | None:

@@ -61,6 +61,7 @@ class Metrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._decisions: dict[tuple[str, bool, str], int] = {}
+        self._candidates: dict[tuple[str, str, str], int] = {}
         self._durations = {result: _Buckets() for result in _RESULTS}
         self._registry = CollectorRegistry()
         self._reader = PrometheusMetricReader(registry=self._registry, scope_info_enabled=False)
@@ -70,6 +71,7 @@ class Metrics:
         self._meter = self._provider.get_meter("authz")
         self._registry.register(_DurationCollector(self._snapshot))
         self.observe(names.DECISIONS, self._counted)
+        self.observe(names.CANDIDATES, self._counted_candidates)
 
     def record(self, record: DecisionRecord) -> None:
         """Count one decision."""
@@ -87,6 +89,8 @@ class Metrics:
             durations = self._durations[key[1]]
             durations.counts[bucket] += 1
             durations.total += record.duration
+            if record.candidate is not None:
+                self._count_candidate(record.candidate.verdict, key)
 
     def observe(self, instrument: Instrument, read: Read) -> None:
         """Show an instrument; `read` is called at each scrape. What it raises costs that instrument one scrape."""
@@ -116,6 +120,19 @@ class Metrics:
             counts = list(self._decisions.items())
         for (policy, denied, reason), count in counts:
             yield Reading(count, (policy, _RESULTS[denied], reason))
+
+    def _count_candidate(self, verdict: str, enforced: tuple[str, bool, str]) -> None:
+        """Bounded like decisions; the lock is held."""
+        key = (enforced[0], enforced[2], verdict)
+        if key not in self._candidates and len(self._candidates) >= MAX_SERIES:
+            key = (OTHER, *key[1:])
+        self._candidates[key] = self._candidates.get(key, 0) + 1
+
+    def _counted_candidates(self) -> Iterator[Reading]:
+        with self._lock:
+            counts = list(self._candidates.items())
+        for labels, count in counts:
+            yield Reading(count, labels)
 
     def _snapshot(self) -> dict[str, _Buckets]:
         with self._lock:

@@ -32,6 +32,10 @@ class Instrument:
 DECISIONS: Final = Instrument(
     "authz.decisions", Shape.COUNTER, "", "Decisions made.", ("policy", "result", "reason"),
 )
+CANDIDATES: Final = Instrument(
+    "authz.candidate.verdicts", Shape.COUNTER, "", "What candidates of routes would have said.",
+    ("policy", "enforced", "candidate"),
+)
 DURATION_NAME: Final = "authz_decision_duration_seconds"
 DURATION_HELP: Final = "From a check's arrival to its answer."
 IN_FLIGHT: Final = Instrument("authz.checks.in_flight", Shape.GAUGE, "", "Checks being worked on or waiting.")
@@ -72,7 +76,7 @@ AUDIT_WAITING: Final = Instrument(
 )
 
 INSTRUMENTS: Final = (
-    DECISIONS, IN_FLIGHT, TOKEN_CACHE, TOKEN_CACHE_SIZE, KEYS_AGE, KEYS_COUNT, KEYS_FAILURES, BUNDLE_AGE,
+    DECISIONS, CANDIDATES, IN_FLIGHT, TOKEN_CACHE, TOKEN_CACHE_SIZE, KEYS_AGE, KEYS_COUNT, KEYS_FAILURES, BUNDLE_AGE,
     POLICY_INFO, POLICY_LOADS, POLICY_REFUSED, POLICY_FAULTS, POLICY_STATUS, AUDIT_DROPPED, AUDIT_WAITING,
 )
 DURATION_BUCKETS: Final = (

@@ -7,6 +7,7 @@ many routes name is prepared once. Hosts, templates and ownership are `policy.li
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from authz.model.principal import PrincipalKind, User
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, PathTemplate, Scene, Usage, VariableType
@@ -58,7 +59,6 @@ class PolicyCompiler:
         self._compiler = RequirementCompiler(self._ground, host_variables)
         self._names = Names(policy.requirements, shared, faults, policy.name)
         self._guardrails = guardrails
-        self._expanded: dict[int, tuple[Leaves, ...]] = {}
         self._audiences = _Audiences(policy, self._ground)
         for name, node in policy.requirements.items():
             if name in shared:
@@ -67,7 +67,15 @@ class PolicyCompiler:
                 )
 
     def route(self, route: RouteDeclaration, template: PathTemplate) -> CompiledRoute | None:
-        """The compiled route; None when faults were added that forbid to serve it."""
+        """The compiled route with its candidate; None when faults were added that forbid to serve it."""
+        compiled = self._route(route, template)
+        if route.candidate is None:
+            return compiled
+        # A route of its own, so that nothing of it can reach what is enforced.
+        candidate = self._route(replace(route, allow=route.candidate.allow, identity_headers=()), template)
+        return None if compiled is None or candidate is None else replace(compiled, candidate=candidate)
+
+    def _route(self, route: RouteDeclaration, template: PathTemplate) -> CompiledRoute | None:
         before = len(self._faults)
         alternatives = self._alternatives(route)
         prepared = self._prepared(alternatives, template.variables)
@@ -137,12 +145,6 @@ class PolicyCompiler:
                 )
 
     def _alternatives(self, route: RouteDeclaration) -> tuple[Leaves, ...]:
-        key = id(route)
-        if key not in self._expanded:
-            self._expanded[key] = self._expand(route)
-        return self._expanded[key]
-
-    def _expand(self, route: RouteDeclaration) -> tuple[Leaves, ...]:
         before = len(self._faults)
         node = self._names.resolve(route.allow)
         if node is None:

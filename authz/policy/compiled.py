@@ -145,6 +145,8 @@ class CompiledRoute:
     usage: Usage
     unavailable: bool = False
     """Kept from a last good version that no longer fits: answers 503 `policy_unavailable`."""
+    candidate: CompiledRoute | None = None
+    """The shadow rules beside this route: evaluated and reported, never enforced (§4)."""
     audiences: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By issuer name: those of the issuer's audiences that this policy accepts."""
     introspector: str = ""

@@ -179,6 +179,14 @@ class NobodyRequirement:
 
 
 @dataclass(frozen=True, slots=True)
+class WhenRequirement:
+    """`when`: a CEL expression, as written."""
+
+    place: Place
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
 class NamedRequirement:
     """The name of a requirement that stands elsewhere."""
 
@@ -219,6 +227,7 @@ Requirement = (
     | SourceRequirement
     | PublicRequirement
     | NobodyRequirement
+    | WhenRequirement
     | NamedRequirement
 )
 
@@ -322,6 +331,15 @@ class Credential(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateDeclaration:
+    """`candidate`: what would be asked instead, evaluated and reported, never enforced."""
+
+    place: Place
+    allow: Requirement
+    until: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteDeclaration:
     """One route. `path` is the template as written; a `grpc` match has become POST and its path."""
 
@@ -334,6 +352,7 @@ class RouteDeclaration:
     identity_headers: tuple[tuple[Text, Value], ...] = ()
     credential: Credential = Credential.PASS
     credential_place: Place | None = None
+    candidate: CandidateDeclaration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,19 @@ from itertools import product
 from types import UnionType
 from typing import Final
 
-from authz.model.decision import AlternativeTrace, Challenge, ConditionTrace, Decision, Denial, Mark, Permit, Trace
+from authz.model.decision import (
+    AlternativeTrace,
+    Challenge,
+    ConditionTrace,
+    Decision,
+    Denial,
+    Mark,
+    Permit,
+    Shadow,
+    Trace,
+)
 from authz.model.principal import Binding, Principals, Refusal, Undecided, User, Via, Workload
-from authz.model.reason import Reason
+from authz.model.reason import ALLOWED, Reason
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import CompiledGuardrail, Condition, Matched, Outcome, Scene, Subject, Test, Usage
 from authz.policy.identity import bare_mutations, mutations
@@ -23,9 +33,7 @@ from authz.policy.references import workload_of
 
 Guardrails = tuple[CompiledGuardrail, ...]
 
-_STEP_UP_ORDER: Final = (
-    Reason.ACR_INSUFFICIENT, Reason.AMR_INSUFFICIENT, Reason.AUTH_TOO_OLD, Reason.PROOF_MISSING,
-)
+_STEP_UP_ORDER: Final = (Reason.ACR_INSUFFICIENT, Reason.AMR_INSUFFICIENT, Reason.AUTH_TOO_OLD, Reason.PROOF_MISSING)
 """The last is `bound`'s: a verified token that isn't sender-constrained."""
 _VIA: Final = {Subject.MTLS: Via.MTLS, Subject.FORWARDED: Via.FORWARDED, Subject.JWT_SVID: Via.JWT_SVID}
 
@@ -90,6 +98,19 @@ def evaluate(
         workload=workload,
         trace=_trace(_weigh_all(plan, guardrails, scene), None, matched, guardrails, scene) if trace else None,
     )
+
+
+def shadow(
+    matched: Matched, guardrails: Guardrails, request: AuthzRequest, principals: Principals, now: float
+) -> Shadow:
+    """What the candidate of a route says, `matched` being the candidate itself. Total: a bug in it is a verdict."""
+    try:
+        decision = evaluate(frozenset(), matched, guardrails, request, principals, now)
+    except Exception as error:  # noqa: BLE001 - a candidate must not be able to change the answer
+        return Shadow(verdict="error", detail=type(error).__name__)
+    if isinstance(decision, Permit):
+        return Shadow(verdict=ALLOWED)
+    return Shadow(verdict=decision.reason.code, detail=decision.detail)
 
 
 # --- permits ---------------------------------------------------------------------------------------------

@@ -151,6 +151,8 @@ class FaultCode(Enum):
     TRUST_DOMAIN_UNKNOWN = ("trust-domain-unknown", "Use a trust domain from the TrustDomains document.")
     ROLE_UNKNOWN = ("role-unknown", "Use a role from the TrustDomains document.")
     WORKLOAD_PATTERN = ("workload-pattern", "`*` is one whole segment, a trailing `/**` one or more.")
+    EXPRESSION_INVALID = ("expression-invalid", "See policy language §5, `when`, for what an expression sees.")
+    CANDIDATE_EXPIRED = ("candidate-expired", "Enforce the candidate or remove it.", Severity.WARNING)
     VARIABLE_MISSING = ("variable-missing", "Name the variable in the route's path or in each host entry.")
     CLAIM_PATH = ("claim-path", "Give the claim an alias in the Issuers document.")
     NOTHING_REQUIRED = (
@@ -162,6 +164,10 @@ class FaultCode(Enum):
     GUARDRAIL_UNKNOWN_ROUTE = ("guardrail-unknown-route", "Remove the exception or correct the name.", Severity.WARNING)
     GUARDRAIL_EXPIRED = ("guardrail-expired", "Remove the exception or agree on a new date.", Severity.WARNING)
     DENY_EVADABLE = ("deny-evadable", "Use `require`, where absence denies.", Severity.WARNING)
+    # tests
+    TEST_REASON = ("test-reason", "A denial is expected with its reason: expect: {deny: REASON}.")
+    TEST_UNKNOWN_NAME = ("test-unknown-name", "Correct the spelling, or add what is named.")
+    TEST_PRINCIPALS = ("test-principals", "A request has at most one user and, for each `via`, one workload.")
     # issuers, trust domains
     ISSUER_DUPLICATE = ("issuer-duplicate", "Two names for one issuer: keep one.")
     ISSUER_URL = ("issuer-url", "Issuers and key URLs are https URLs without query or fragment.")

@@ -13,7 +13,7 @@ from datetime import date
 from authz.policy.compile import PolicyCompiler
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, PathTemplate
 from authz.policy.document import ParsedDirectory, RoutePolicyDocument
-from authz.policy.faults import Fault, Faults
+from authz.policy.faults import Fault, FaultCode, Faults
 from authz.policy.guardrails import check_denies, check_exemptions, check_forbids, check_preflight, compile_guardrails
 from authz.policy.link import PolicySet, Source, link
 from authz.policy.parse import parse
@@ -30,18 +30,27 @@ class Loaded:
     """The documents as written, for tools that look at what a policy says."""
 
 
-def load(
-    files: Mapping[str, bytes], previous: PolicySet | None = None, *, today: date | None = None
-) -> Loaded:
+def load(files: Mapping[str, bytes], previous: PolicySet | None = None, *, today: date | None = None) -> Loaded:
     """Load a directory: keys are paths relative to it, with `/`. `previous` is the set now in force; with `today`
     dates that have passed are reported."""
     faults = Faults()
     parsed = parse(files, faults)
     guardrails = compile_guardrails(parsed, faults)
     check_exemptions(parsed, faults, today)
+    _check_candidates(parsed, faults, today)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     policy = link(parsed, _Language(parsed, guardrails), Source(digests, guardrails), faults, previous)
     return Loaded(policy=policy, faults=faults.sorted(), parsed=parsed)
+
+
+def _check_candidates(parsed: ParsedDirectory, faults: Faults, today: date | None) -> None:
+    """Warn of candidates whose date has passed."""
+    for policy in parsed.policies if today is not None else ():
+        for route in policy.routes:
+            candidate = route.candidate
+            if candidate is not None and today is not None and candidate.until < today:
+                message = f"the candidate of {route.id!r} ended on {candidate.until.isoformat()}"
+                faults.add(candidate.place, FaultCode.CANDIDATE_EXPIRED, message, policy=policy.name)
 
 
 class _Language:
@@ -52,11 +61,14 @@ class _Language:
         self._guardrails = guardrails
 
     def compile(
-        self, policy: RoutePolicyDocument, templates: Mapping[str, PathTemplate], host_variables: frozenset[str],
+        self,
+        policy: RoutePolicyDocument,
+        templates: Mapping[str, PathTemplate],
+        host_variables: frozenset[str],
         faults: Faults,
     ) -> Mapping[str, CompiledRoute]:
         compiler = PolicyCompiler(
-            policy, self._platform, host_variables=host_variables, guardrails=self._guardrails, faults=faults,
+            policy, self._platform, host_variables=host_variables, guardrails=self._guardrails, faults=faults
         )
         found: dict[str, CompiledRoute] = {}
         for declaration in policy.routes:

@@ -31,6 +31,7 @@ from authz.policy.document import (
     Text,
     UserRequirement,
     Value,
+    WhenRequirement,
     WorkloadRequirement,
 )
 from authz.policy.faults import FaultCode
@@ -54,7 +55,7 @@ def read_requirement(reading: Reading, node: Node, what: str, *, negated: bool =
     """One requirement. `negated` says that it stands inside a `not`. After a fault: one that never holds."""
     place = reading.place(node)
     if type(node) is Scalar and type(node.value) is str:
-        if node.value in _SHAPES or node.value in _LATER:
+        if node.value in _SHAPES:
             reading.fault(
                 node, FaultCode.REQUIREMENT_SHAPE, f"{what}: `{node.value}` stands as a key with its value, not alone"
             )
@@ -63,7 +64,7 @@ def read_requirement(reading: Reading, node: Node, what: str, *, negated: bool =
     if type(node) is not Mapping:
         reading.wrong_type(node, what, "a name or a mapping with one key")
         return NobodyRequirement(place, "")
-    found = reading.exactly_one(node, what, _SHAPES, later=_LATER, code=FaultCode.REQUIREMENT_SHAPE)
+    found = reading.exactly_one(node, what, _SHAPES, code=FaultCode.REQUIREMENT_SHAPE)
     if found is not None:
         shape, _, value = found
         return shape(reading, node, value, negated)
@@ -76,7 +77,7 @@ def read_requirements(reading: Reading, node: Node, what: str) -> MappingType[st
     """A map of named requirements."""
     found: dict[str, Requirement] = {}
     for name, key, value in reading.pairs(node, what, limit=MAX_REQUIREMENTS):
-        if name in _SHAPES or name in _LATER:
+        if name in _SHAPES:
             reading.fault(key, FaultCode.NAME_INVALID, f"`{name}` is a key of the language and can't be a name")
         else:
             reading.name(key, "the name of a requirement")
@@ -111,6 +112,17 @@ def _public(reading: Reading, node: Node, value: Node, _negated: bool) -> Requir
 
 def _nobody(reading: Reading, node: Node, value: Node, _negated: bool) -> Requirement:
     return NobodyRequirement(reading.place(node), reading.sentence(value, "`nobody`"))
+
+
+def _when(reading: Reading, node: Node, value: Node, _negated: bool) -> Requirement:
+    """The text goes to CEL as it is, but for the line breaks of a block scalar."""
+    text = value.value if type(value) is Scalar else None
+    if type(text) is not str:
+        reading.wrong_type(value, "`when`", "a CEL expression")
+        text = ""
+    elif not text.strip() or not text.strip().replace("\n", " ").isprintable():
+        reading.fault(value, FaultCode.VALUE_INVALID, "`when` is a CEL expression, not empty, printable")
+    return WhenRequirement(reading.place(value), text.strip().replace("\n", " "))
 
 
 def _source(reading: Reading, node: Node, value: Node, _negated: bool) -> Requirement:
@@ -324,5 +336,5 @@ _SHAPES: Final[MappingType[str, Callable[[Reading, Node, Node, bool], Requiremen
     "source": _source,
     "public": _public,
     "nobody": _nobody,
+    "when": _when,
 }
-_LATER: Final = ("when",)

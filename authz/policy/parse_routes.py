@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingType
+from datetime import date
 from typing import Final
 
-from authz.policy.document import Credential, FaultyPolicy, RouteDeclaration, RoutePolicyDocument, Text, Value
+from authz.policy.document import (
+    CandidateDeclaration,
+    Credential,
+    FaultyPolicy,
+    RouteDeclaration,
+    RoutePolicyDocument,
+    Text,
+    Value,
+)
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.parse_references import Permitted, read_value
 from authz.policy.parse_requirements import read_requirement, read_requirements
@@ -23,7 +32,7 @@ MAX_METHODS: Final = 32
 
 _KEYS: Final = frozenset({"apiVersion", "kind", "metadata", "service", "requirements", "routes"})
 _REQUIRED: Final = ("metadata", "service", "routes")
-_ROUTE_KEYS: Final = frozenset({"id", "match", "allow", "identity"})
+_ROUTE_KEYS: Final = frozenset({"id", "match", "allow", "identity", "candidate"})
 _ROUTE_REQUIRED: Final = ("id", "match", "allow")
 _MATCH_KEYS: Final = frozenset({"methods", "path", "upgrade", "grpc"})
 _SERVICE_KEYS: Final = frozenset({"hosts", "at", "by_name", "audiences", "preflight"})
@@ -105,7 +114,7 @@ def _routes(reading: Reading, node: Node, taken: str) -> tuple[RouteDeclaration,
 
 
 def _route(reading: Reading, node: Node) -> RouteDeclaration:
-    entries = reading.fields(node, "a route", _ROUTE_KEYS, required=_ROUTE_REQUIRED, later=("candidate",))
+    entries = reading.fields(node, "a route", _ROUTE_KEYS, required=_ROUTE_REQUIRED)
     place = reading.place(node)
     name = reading.name(entries["id"], "`id`") if "id" in entries else ""
     methods, path, upgrade = _match(reading, entries["match"]) if "match" in entries else ((), Text("", place), "")
@@ -122,6 +131,17 @@ def _route(reading: Reading, node: Node) -> RouteDeclaration:
         identity_headers=headers,
         credential=credential,
         credential_place=credential_place,
+        candidate=_candidate(reading, entries["candidate"]) if "candidate" in entries else None,
+    )
+
+
+def _candidate(reading: Reading, node: Node) -> CandidateDeclaration:
+    entries = reading.fields(node, "`candidate`", ("allow", "until"), required=("allow", "until"))
+    until = reading.date(entries["until"], "`until`") if "until" in entries else None
+    return CandidateDeclaration(
+        place=reading.place(node),
+        allow=read_requirement(reading, entries.get("allow", _NOTHING), "the `allow` of `candidate`"),
+        until=until or date.max,
     )
 
 

@@ -6,7 +6,7 @@ guardrail makes of the conditions is `policy.compile`'s and `policy.guardrails`'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,9 +30,11 @@ from authz.policy.document import (
     UserClaim,
     UserRequirement,
     Value,
+    WhenRequirement,
     WorkloadRequirement,
     WorkloadSegment,
 )
+from authz.policy.expressions import Expression, ExpressionError, compile_expression, when_condition
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.plan import Alternative
 from authz.policy.references import Surroundings
@@ -124,6 +126,7 @@ class RequirementCompiler:
         accepted = self.accepted_issuers(leaves)
         users = [leaf for leaf in leaves if isinstance(leaf, UserRequirement)]
         conditions = self._all([(leaf, Mode.PLAIN) for leaf in leaves], accepted, around)
+        self.check_expressions(leaves, user=bool(users), workload=via is not None)
         if users and not accepted:
             self.ground.fault(
                 users[-1].place, FaultCode.REQUIREMENT_SHAPE, "no token can be of all these issuers: this never holds"
@@ -235,8 +238,32 @@ class RequirementCompiler:
             return (source_condition(leaf, mode, origin),)
         if isinstance(leaf, PublicRequirement):
             return (public_condition(leaf, origin),)
+        if isinstance(leaf, WhenRequirement):
+            return (when_condition(leaf, self._expression(leaf), mode, around.workload_via, origin),)
         assert isinstance(leaf, NobodyRequirement)
         return (nobody_condition(leaf, origin),)
+
+    def _expression(self, when: WhenRequirement) -> Expression:
+        try:
+            return compile_expression(when.expression)
+        except ExpressionError as error:
+            where = f" (at character {error.column})" if error.column else ""
+            self.ground.fault(when.place, FaultCode.EXPRESSION_INVALID, f"{error}{where}")
+            raise Unfit from None
+
+    def check_expressions(self, leaves: Iterable[object], *, user: bool, workload: bool) -> None:
+        """What an expression names is examined only for a `user` or `workload` beside it. Raises `Unfit`."""
+        for leaf in leaves:
+            names = self._expression(leaf).names if isinstance(leaf, WhenRequirement) else frozenset()
+            lacking = [name for name, has in (("user", user), ("workload", workload)) if name in names and not has]
+            if lacking:
+                assert isinstance(leaf, WhenRequirement)
+                self.ground.fault(
+                    leaf.place,
+                    FaultCode.EXPRESSION_INVALID,
+                    f"the expression names `{lacking[0]}`, which nothing beside it asks for",
+                )
+                raise Unfit
 
     def _not(self, node: NotRequirement, accepted: frozenset[str], around: Surroundings) -> Condition:
         test, leaves = self.tree(node.item, Mode.UNDER_NOT, accepted, around)

@@ -23,6 +23,7 @@ from authz.policy.document import (
     Requirement,
     SourceRequirement,
     UserRequirement,
+    WhenRequirement,
     WorkloadRequirement,
 )
 from authz.policy.faults import FaultCode, Faults, Place
@@ -35,7 +36,13 @@ MAX_LEAVES: Final = 256
 """Leaves of one alternative."""
 
 Leaf = (
-    UserRequirement | WorkloadRequirement | SourceRequirement | PublicRequirement | NobodyRequirement | NotRequirement
+    UserRequirement
+    | WorkloadRequirement
+    | SourceRequirement
+    | PublicRequirement
+    | NobodyRequirement
+    | NotRequirement
+    | WhenRequirement
 )
 Leaves = tuple[Leaf, ...]
 
@@ -157,6 +164,7 @@ def check_shape(node: Requirement, faults: Faults, policy: str) -> None:
     """Where each key may stand in a resolved tree, `public`, `not`, and what `not` may hold."""
     _check_public(node, faults, policy)
     _check_under_not(node, faults, policy)
+    _check_when(node, faults, policy)
 
 
 def check_grants(alternatives: tuple[Leaves, ...], place: Place, faults: Faults, policy: str) -> None:
@@ -177,6 +185,7 @@ def is_public(leaves: Leaves) -> bool:
 
 
 _PUBLIC_LAST: Final = "`public` stands last in `any`: what follows it would never be asked"
+_WHEN_INSIDE_ALL: Final = "`when` stands only inside `all`, beside what it narrows"
 _NO_EXISTS_FALSE: Final = "`exists: false` doesn't stand under `not`: write `exists: true` outside it"
 _NO_HEADER: Final = "`{request.header.…}` doesn't stand under `not`: the client could choose it away"
 
@@ -197,13 +206,13 @@ def _check_public(node: Requirement, faults: Faults, policy: str) -> None:
             beside = [
                 item
                 for item in node.items
-                if item is not public and not isinstance(item, SourceRequirement | NotRequirement)
+                if item is not public and not isinstance(item, SourceRequirement | NotRequirement | WhenRequirement)
             ]
             if beside:
                 faults.add(
                     public.place,
                     FaultCode.REQUIREMENT_SHAPE,
-                    "`public` in `all` stands beside only `source` and `not`: it asks for nobody",
+                    "`public` in `all` stands beside only `source`, `when` and `not`: it asks for nobody",
                     policy=policy,
                 )
         for item in node.items:
@@ -218,6 +227,18 @@ def _own_publics(node: Requirement) -> Iterator[PublicRequirement]:
         for item in node.items:
             if isinstance(item, PublicRequirement):
                 yield item
+
+
+def _check_when(node: Requirement, faults: Faults, policy: str, *, inside_all: bool = False) -> None:
+    """`when` stands only as an item of `all`, so that it always narrows something that other tools can read."""
+    if isinstance(node, WhenRequirement):
+        if not inside_all:
+            faults.add(node.place, FaultCode.REQUIREMENT_SHAPE, _WHEN_INSIDE_ALL, policy=policy)
+    elif isinstance(node, AnyOf | AllOf):
+        for item in node.items:
+            _check_when(item, faults, policy, inside_all=isinstance(node, AllOf))
+    elif isinstance(node, NotRequirement):
+        _check_when(node.item, faults, policy)
 
 
 def _check_under_not(node: Requirement, faults: Faults, policy: str, *, inside: bool = False) -> None:

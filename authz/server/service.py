@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Protocol
 
-from authz.model.decision import Decision, Denial
+from authz.model.decision import Decision, Denial, Shadow
 from authz.model.errors import Refused, Unavailable
 from authz.model.reason import Reason
 from authz.model.record import DecisionRecord
@@ -73,6 +73,7 @@ class _Call:
     raw: RawRequest | None = None
     request: AuthzRequest | None = None
     revision: str = ""
+    shadow: Callable[[], Shadow] | None = None
 
     @property
     def grpc(self) -> bool:
@@ -158,7 +159,7 @@ class CheckService:
         except Refused as error:
             return _denial_of(error)
         decided = self._decider.decide(call.request, now=self._clock())
-        call.revision = decided.revision
+        call.revision, call.shadow = decided.revision, decided.shadow
         if self._late(call):
             return _too_late("took too long")
         return decided.decision
@@ -167,7 +168,7 @@ class CheckService:
         try:
             decision = judge()
             made = _encoded(call, decision)
-            self._record(call, made.decision)
+            self._record(call, made.decision, None if call.shadow is None else call.shadow())
             return made.message
         except Refused as error:
             # The audit trail takes nothing more and may not lose anything.
@@ -183,7 +184,7 @@ class CheckService:
             self._record(call, denial)
         return message
 
-    def _record(self, call: _Call, decision: Decision) -> None:
+    def _record(self, call: _Call, decision: Decision, candidate: Shadow | None = None) -> None:
         now = self._monotonic()
         raw = call.raw
         record = DecisionRecord(
@@ -191,6 +192,7 @@ class CheckService:
             view=RequestView() if raw is None else view(raw), transport=call.transport, revision=call.revision,
             source_address="" if raw is None else raw.source.address,
             destination="" if raw is None else raw.destination.principal, grpc=call.grpc,
+            candidate=candidate,
         )
         for recorder in self._recorders:
             recorder.record(record)

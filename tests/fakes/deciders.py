@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from authz.model.decision import Decision, Denial, Permit
+from authz.model.decision import Decision, Denial, Permit, Shadow
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
 
@@ -15,6 +15,7 @@ from authz.model.request import AuthzRequest
 class Decided:
     decision: Decision
     revision: str = "rev-1"
+    shadow: Callable[[], Shadow] | None = None
 
 
 def permit() -> Permit:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
+from authz.model.decision import Shadow
 from authz.model.reason import Reason
 from authz.observe import metrics as module
 from authz.observe import names
@@ -81,7 +83,9 @@ def test_series_are_bounded_and_what_is_over_is_counted_together(
 def test_every_instrument_can_be_shown(instrument: names.Instrument) -> None:
     """With its labels and its unit in the name."""
     metrics = Metrics()
-    if instrument is not names.DECISIONS:
+    if instrument is names.CANDIDATES:
+        metrics.record(replace(record(permit()), candidate=Shadow(verdict="scope_missing")))
+    elif instrument is not names.DECISIONS:
         metrics.observe(instrument, lambda: [Reading(3, tuple("x" for _ in instrument.labels))])
     else:
         metrics.record(record(permit()))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from authz.model.decision import Denial, Mark, Permit
 from authz.model.principal import PrincipalKind, Principals, Refusal, Undecided, Via
 from authz.model.reason import Reason
+from authz.policy.compiled import Matched
+from authz.policy.evaluate import shadow
 from tests.mint.principals import request, user, workload
 from tests.unit.policy.judge import PLATFORM, Judge, with_partner
 
@@ -563,3 +567,94 @@ def test_platform_documents_are_what_the_judge_says() -> None:
     """The platform of these tests has no faults of its own."""
     assert Judge("user: {}").faults == ()
     assert "verified_by" in PLATFORM
+
+
+def test_an_expression_narrows_a_principal() -> None:
+    """`when` inside `all`: true, false, and an error at run time, which is absence."""
+    judge = Judge(
+        "all: [user: {}, when: \"user.claims.level > 3 && request.method == 'GET' && path.order_id == '42'\"]"
+    )
+
+    assert reason(judge, Principals(user=user(claims={"level": 4}))) is None
+    assert reason(judge, Principals(user=user(claims={"level": 3}))) is Reason.EXPRESSION_FALSE
+    assert reason(judge, Principals(user=user(claims={"level": "high"}))) is Reason.EXPRESSION_FALSE
+    assert reason(judge, ALICE) is Reason.EXPRESSION_FALSE
+    assert reason(judge, Principals()) is Reason.CREDENTIAL_MISSING
+    assert reason(judge, Principals(user=NO_KEYS)) is Reason.KEYS_UNAVAILABLE
+
+
+def test_an_expression_sees_the_workload_and_the_moment() -> None:
+    """`workload` is the alternative's own, `now` a timestamp."""
+    judge = Judge(
+        "all: [workload: {trust_domain: shop.example}, "
+        "when: \"workload.path[3] == 'frontend' && now.getFullYear() == 1970\"]"
+    )
+
+    assert reason(judge, FRONTEND) is None
+    other = Principals(mtls=workload("spiffe://shop.example/ns/shop/sa/batch"))
+    assert reason(judge, other) is Reason.EXPRESSION_FALSE
+
+
+def test_an_expression_never_sees_the_credential() -> None:
+    """`request.headers` lack `authorization`, and repeated headers."""
+    judge = Judge("all: [public: open, when: \"'authorization' in request.headers || 'x-a' in request.headers\"]")
+    headers = (("authorization", "Bearer abc"), ("x-a", "1"), ("x-a", "2"))
+
+    assert reason(judge, Principals(), request=request(headers=headers)) is Reason.EXPRESSION_FALSE
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("1 + 1", "another type"),
+        ("request.method ==", "Syntax error"),
+        ("nobody == 1", "undeclared reference"),
+        ("workload.via == 'mtls'", "names `workload`"),
+        ("[1].all(a, [1].all(b, [1].all(c, true)))", "at most 2 macros"),
+    ],
+)
+def test_an_expression_that_cant_be_used_is_a_fault(expression: str, words: str) -> None:
+    """Type-checked at load; the message is CEL's own first complaint."""
+    judge = Judge(f'all: [user: {{}}, when: "{expression}"]')
+
+    assert judge.codes == ["expression-invalid"]
+    assert words in judge.faults[0].message
+    assert judge.route is None
+
+
+@pytest.mark.parametrize(
+    "allow", ["when: 'true'", "any: [{user: {}}, {when: 'true'}]", "all: [{user: {}}, {not: {when: 'true'}}]"]
+)
+def test_an_expression_stands_only_inside_all(allow: str) -> None:
+    """So that it always narrows something that other tools can read."""
+    assert "requirement-shape" in Judge(allow).codes
+
+
+CANDIDATE = """    candidate:
+      allow: {user: {scopes: {all: [orders:admin]}}}
+      until: "2099-01-31"
+"""
+
+
+def test_a_candidate_never_changes_what_is_enforced() -> None:
+    """§4: the enforced decision is the same with and without it; the candidate's is a mere verdict."""
+    plain, shadowed = Judge("user: {}"), Judge("user: {}", extra=CANDIDATE)
+
+    assert shadowed.judge(ALICE) == plain.judge(ALICE)
+    assert shadowed.judge(Principals()) == plain.judge(Principals())
+    assert shadowed.route is not None
+    candidate = shadowed.route.candidate
+    assert candidate is not None
+    matched = Matched(route=candidate, path_variables={"order_id": "42"}, host_variables={})
+    assert shadow(matched, (), request(), ALICE, 0.0).verdict == "scope_missing"
+    assert shadow(matched, (), request(), Principals(user=user(scopes="orders:admin")), 0.0).verdict == "allowed"
+
+
+def test_a_bug_inside_a_candidate_is_a_verdict() -> None:
+    """Nothing that a candidate does reaches the answer."""
+    judge = Judge("user: {}", extra=CANDIDATE)
+    assert judge.route is not None
+    assert judge.route.candidate is not None
+    broken = Matched(route=replace(judge.route.candidate, plan=None), path_variables={}, host_variables={})
+
+    assert shadow(broken, (), request(), ALICE, 0.0).verdict == "error"

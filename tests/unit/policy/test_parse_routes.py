@@ -92,7 +92,8 @@ def test_any_method_is_one_star() -> None:
 @pytest.mark.parametrize(
     ("extra", "code"),
     [
-        ("    candidate: {allow: x}\n", "not-supported"),
+        ("    candidate: {allow: {user: {}}}\n", "key-missing"),
+        ('    candidate: {allow: {user: {}}, until: "tomorrow"}\n', "value-invalid"),
         ("    route_to: x\n", "key-planned"),
         ("    alow: x\n", "key-unknown"),
         ("    identity: {headers: {}}\n", "list-empty"),
