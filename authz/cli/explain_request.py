@@ -1,7 +1,7 @@
 """What `authz explain` is asked about: a request and its principals, out of command-line arguments.
 
-The URL is split by hand and nothing in it is decoded or repaired: whether a target is canonical is for the same
-parser to say that judges Envoy's requests.
+Nothing in the URL is decoded or repaired: whether a target is canonical is for the same parser to say that judges
+Envoy's requests.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from authz.authn.claims import user_of
-from authz.authn.token import VerifiedToken
 from authz.cli.exit_codes import ENVIRONMENT, USAGE
 from authz.cli.failure import CommandFailed
 from authz.cli.moment import moment
+from authz.cli.verified import verified_user
 from authz.model.headers import Headers
 from authz.model.issuer import IssuerSettings
 from authz.model.principal import PrincipalKind, User
-from authz.model.request import Peer, RawRequest
+from authz.model.request import Peer, RawRequest, split_url
+from authz.policy.casting import Misplaced
+from authz.policy.faults import Place
+from authz.policy.suite import UserFixture
 
 _DNS: Final = "dns:"
-_TOKEN_LIFETIME: Final = 300.0
-"""Seconds that an asserted token is still valid."""
 
 
 def raw_request(arguments: argparse.Namespace) -> RawRequest:
@@ -39,16 +39,6 @@ def raw_request(arguments: argparse.Namespace) -> RawRequest:
         destination=Peer(principal=arguments.at.removeprefix(_DNS)), service=arguments.service,
         tls=scheme == "https",
     )
-
-
-def split_url(url: str) -> tuple[str, str, str]:
-    """`(scheme, authority, target)`; a URL without scheme begins with the authority."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        scheme, rest = "http", url
-    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
-    authority, target = rest[:end], rest[end:]
-    return scheme, authority, target if target.startswith("/") else f"/{target}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,36 +55,21 @@ class Assertion:
         if settings is None:
             known = ", ".join(sorted(issuers)) or "none"
             raise CommandFailed(USAGE, f"--as: no issuer {self.issuer} in the policy directory (known: {known})")
-        token = VerifiedToken(
-            issuer=settings.name, claims=self._claims(settings, now), audiences=settings.audiences,
-            expires_at=now + _TOKEN_LIFETIME, issued_at=now, not_before=None,
-        )
-        user = user_of(token, settings)
-        kind = self.arguments.kind
-        return user if kind is None else replace(user, kind=PrincipalKind(kind))
+        try:
+            return verified_user(self._fixture(), settings, now)
+        except Misplaced as error:
+            raise CommandFailed(USAGE, str(error)) from error
 
-    def _claims(self, settings: IssuerSettings, now: float) -> dict[str, Any]:
+    def _fixture(self) -> UserFixture:
         given = self.arguments
-        claims: dict[str, Any] = {
-            "iss": settings.issuer, "sub": self.subject, "aud": sorted(settings.audiences), "iat": int(now),
-            "exp": int(now + _TOKEN_LIFETIME),
-        }
-        lists = ((settings.scopes, given.scope), (settings.groups, given.group), (settings.roles, given.role))
-        for path, values in lists:
-            if values:
-                _place(claims, path, list(values))
-        if given.client is not None:
-            _place(claims, settings.client, given.client)
-        if given.acr is not None:
-            claims["acr"] = given.acr
-        if given.amr:
-            claims["amr"] = list(given.amr)
-        if given.auth_time is not None:
-            claims["auth_time"] = moment(given.auth_time)
-        for text in given.claim:
-            name, value = _claim(text)
-            _place(claims, settings.aliases.get(name, tuple(name.split("."))), value)
-        return claims
+        return UserFixture(
+            place=Place("--as"), issuer=self.issuer, subject=self.subject, scopes=tuple(given.scope) or None,
+            groups=tuple(given.group) or None, roles=tuple(given.role) or None, client=given.client,
+            kind=None if given.kind is None else PrincipalKind(given.kind), acr=given.acr,
+            amr=tuple(given.amr) or None,
+            auth_time=None if given.auth_time is None else moment(given.auth_time),
+            claims=dict(_claim(text) for text in given.claim),
+        )
 
 
 def assertion(arguments: argparse.Namespace) -> Assertion | None:
@@ -143,12 +118,3 @@ def _claim(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-def _place(claims: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for key in path[:-1]:
-        inner = claims.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise CommandFailed(USAGE, f"the claim {'.'.join(path)} stands inside something that is no object")
-        claims = inner
-    claims[path[-1]] = value

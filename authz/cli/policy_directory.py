@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 from authz.cli.exit_codes import ENVIRONMENT
 from authz.cli.failure import CommandFailed
 from authz.model.issuer import JwksFile
+from authz.policy.document import ParsedDirectory
 from authz.policy.faults import Fault, FaultCode, Severity
 from authz.policy.load import load
 from authz.sources.directory import DirectoryError, read_policy_directory
 
 if TYPE_CHECKING:
     from authz.policy.link import PolicySet
+    from authz.policy.suite import Suite
 
 _UNREADABLE: Final = frozenset({FaultCode.FILE_UNREADABLE.code, FaultCode.DIRECTORY_LIMIT.code})
 
@@ -29,10 +31,15 @@ class ReadDirectory:
     files: Mapping[str, bytes]
     policy: PolicySet | None
     faults: tuple[Fault, ...]
+    documents: ParsedDirectory = field(default_factory=ParsedDirectory)
+    suites: tuple[Suite, ...] = ()
 
 
-def read(directory: str, *, today: date | None = None) -> ReadDirectory:
-    """Read and link everything; with `today` also say which dates have passed.
+def read(
+    directory: str, *, today: date | None = None, tests: bool = False, references: bool = True
+) -> ReadDirectory:
+    """Read and link everything; with `today` also say which dates have passed, with `tests` read the tests too.
+    Without `references` the files that documents refer to (keys, bundles) aren't looked at.
 
     Raises `CommandFailed` with exit code 5 when the directory can't be read.
     """
@@ -45,9 +52,18 @@ def read(directory: str, *, today: date | None = None) -> ReadDirectory:
             raise CommandFailed(ENVIRONMENT, *lines) from error
         return ReadDirectory(path=path, files={}, policy=None, faults=error.faults)
     loaded = load(files, today=today)
-    faults = [*loaded.faults, *_reference_faults(path, loaded.policy)]
+    faults = [*loaded.faults, *(_reference_faults(path, loaded.policy) if references else ())]
+    suites: tuple[Suite, ...] = ()
+    if tests:
+        from authz.policy.parse_tests import read_suites
+
+        read_tests = read_suites(files, loaded.parsed)
+        suites = read_tests.suites
+        faults += read_tests.faults
     faults.sort(key=lambda fault: (fault.place, fault.code, fault.message))
-    return ReadDirectory(path=path, files=files, policy=loaded.policy, faults=tuple(faults))
+    return ReadDirectory(
+        path=path, files=files, policy=loaded.policy, faults=tuple(faults), documents=loaded.parsed, suites=suites,
+    )
 
 
 def is_unreadable(faults: Iterable[Fault]) -> bool:

@@ -137,6 +137,19 @@ def parse_request(raw: RawRequest, limits: Limits) -> AuthzRequest:
     )
 
 
+def split_url(url: str) -> tuple[str, str, str]:
+    """`(scheme, authority, target)` of a URL as people write it; one without scheme begins with the authority.
+
+    Nothing is decoded or repaired: whether the target is canonical is `parse_request`'s to say.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "http", url
+    end = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=len(rest))
+    authority, target = rest[:end], rest[end:]
+    return scheme, authority, target if target.startswith("/") else f"/{target}"
+
+
 def transport_of(raw: RawRequest) -> Transport:
     """How the caller is connected, from what Envoy says of both ends of the connection."""
     if raw.source.principal or raw.source.certificate:

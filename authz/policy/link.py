@@ -14,7 +14,8 @@ from typing import Final
 
 from authz.model.decision import Denial
 from authz.model.issuer import IssuerSettings, TrustSettings
-from authz.model.request import AuthzRequest
+from authz.model.reason import Reason
+from authz.model.request import AuthzRequest, connection_names
 from authz.policy.candidates import Candidate, Compiler, Ground, Kept, PolicyStatus, closed, demoted, fresh, last_good
 from authz.policy.clashes import Blame, Routers, find_clashes
 from authz.policy.compiled import CompiledGuardrail, Matched
@@ -64,7 +65,14 @@ class PolicySet:
 
     def match(self, request: AuthzRequest) -> Matched | Denial:
         """The route that owns the request, or why none does."""
+        if "connection" in request.headers and _hides_a_header_of_ours(request, self.removable):
+            return Denial(reason=Reason.REQUEST_MALFORMED, detail="connection names a header that we set")
         return self.index.match(request)
+
+
+def _hides_a_header_of_ours(request: AuthzRequest, removable: frozenset[str]) -> bool:
+    """Whether the next hop would drop a header that we set (RFC 9110 §7.6.1): then the upstream would miss it."""
+    return any(name in removable or name.startswith("x-authz-") for name in connection_names(request.headers))
 
 
 @dataclass(frozen=True, slots=True)

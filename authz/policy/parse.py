@@ -77,6 +77,11 @@ def parse(files: MappingType[str, bytes], faults: Faults) -> ParsedDirectory:
     return directory.finish()
 
 
+def is_test_file(name: str) -> bool:
+    """Whether the file holds tests, which only the tools read (`policy.parse_tests`)."""
+    return is_policy_file(name) and name.endswith(TEST_SUFFIX)
+
+
 def is_policy_file(name: str) -> bool:
     """Whether the file takes part: YAML by its name, and no part of its path begins with a dot."""
     return name.lower().endswith((".yaml", ".yml")) and not any(part.startswith(".") for part in name.split("/"))
@@ -140,7 +145,7 @@ class _Directory:
         """Read one whole document; returns its kind as far as it can be told."""
         reading = Reading(file, Faults())
         reading.faults.extend(document.faults)
-        said = _check_head(reading, document)
+        said = check_head(reading, document)
         kind = said or _guess_kind(document.root)
         if kind is Kind.ROUTE_POLICY_TEST:
             reading.faults.add(
@@ -307,7 +312,7 @@ def _guess_kind(root: Node | None) -> Kind | None:
     return next((kind for key, kind in _TELLING_KEYS.items() if key in root.entries), None)
 
 
-def _check_head(reading: Reading, document: Document) -> Kind | None:
+def check_head(reading: Reading, document: Document) -> Kind | None:
     """`apiVersion` and `kind`: the kind, when it is one of the language."""
     root = document.root
     if type(root) is not Mapping:

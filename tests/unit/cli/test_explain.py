@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from authz.cli import main
-from authz.cli.explain_request import split_url
 from authz.cli.failure import CommandFailed
 from authz.cli.moment import moment
+from authz.model.request import split_url
 from tests.mint import tokens
 from tests.mint.keys import jwk_set, signing_key
 

@@ -10,6 +10,7 @@ import pytest
 
 from authz.policy.faults import FaultCode, Severity
 from authz.policy.load import load
+from authz.policy.parse_tests import read_suites
 
 PAGES = Path(__file__).parents[3] / "docs" / "faults"
 OF_THE_FILE_SYSTEM = {"file-unreadable", "file-missing", "file-content", "directory-limit"}
@@ -34,10 +35,12 @@ def examples(code: FaultCode) -> list[str]:
 
 def found(example: str) -> dict[str, Severity]:
     """Codes and severities of everything that is reported for the example."""
-    name = re.match(r"# file: (\S+)\n", example)
-    files = {name[1] if name else "example.yaml": example.encode()}
+    first, *named = re.split(r"^# file: (\S+)\n", example, flags=re.MULTILINE)
+    files = {"example.yaml": first.encode()} if first else {}
+    files |= {name: text.encode() for name, text in zip(named[::2], named[1::2], strict=True)}
     files |= {f"{kind}.yaml": text.encode() for kind, text in PLATFORM.items() if f"kind: {kind}\n" not in example}
-    return {fault.code: fault.severity for fault in load(files, today=TODAY).faults}
+    loaded = load(files, today=TODAY)
+    return {fault.code: fault.severity for fault in (*loaded.faults, *read_suites(files, loaded.parsed).faults)}
 
 
 @pytest.mark.parametrize("code", WRITTEN, ids=lambda code: code.code)
