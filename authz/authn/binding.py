@@ -22,6 +22,13 @@ _KEY: Final = "jkt"
 _CERTIFICATE: Final = "x5t#S256"
 """RFC 8705 §3.1."""
 _BINDINGS: Final = {_KEY: Binding.DPOP, _CERTIFICATE: Binding.MTLS}
+_UNBOUND: Final[frozenset[Binding]] = frozenset()
+_EACH: Final = {
+    frozenset({_KEY}): frozenset({Binding.DPOP}),
+    frozenset({_CERTIFICATE}): frozenset({Binding.MTLS}),
+    frozenset(_BINDINGS): frozenset(_BINDINGS.values()),
+}
+"""Users are kept by the thousand and share these sets."""
 
 
 def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
@@ -43,7 +50,7 @@ def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
 def bindings_of(claims: Mapping[str, Any]) -> frozenset[Binding]:
     """What the token of these claims is bound to; of a verified token, each was checked."""
     members = claims.get("cnf")
-    return frozenset(_BINDINGS[name] for name in members) if type(members) is dict else frozenset()
+    return _EACH[frozenset(members)] if type(members) is dict else _UNBOUND
 
 
 def _check_key(expected: object, presented: PresentedToken) -> None:
