@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ from examples.store.processes import wait_for
 ROUTES = (10, 100, 1_000, 10_000)
 ISSUERS = (1, 10, 50)
 TOKENS = (1, 1_000, 10_000, 100_000)
+REVOCATIONS = (0, 1_000, 1_000_000)
 PROCESSES = (1, 2, 3, 4)
 _SAMPLE = 10_000
 """Checks with tokens drawn from all of them."""
@@ -41,7 +44,7 @@ def run(report: Report, length: Length) -> None:
     _tokens(report, length)
     _processes(report, length)
     _reload(report)
-    report.skip("a million revocations: this version of the service has no revocation list")
+    _revocations(report)
 
 
 def _routes(report: Report, length: Length) -> None:
@@ -56,6 +59,16 @@ def _issuers(report: Report, length: Length) -> None:
         return Material(issuers=size, algorithm="ES256")  # Keys of RSA take a tenth of a second each to make.
 
     _grow(report, length, "issuers", ISSUERS, material, lambda made: warm(made, issuers=len(made.keys)))
+
+
+def _revocations(report: Report) -> None:
+    """In process, each size in a process of its own."""
+    rows: list[dict[str, Cell]] = []
+    for size in REVOCATIONS:
+        command = [sys.executable, "-m", "bench.revocations", str(size)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows.append(json.loads(done.stdout))
+    report.table("scale-revocations", "scale: revocations in force (in process, nothing recorded)", rows)
 
 
 def _grow(

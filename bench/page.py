@@ -1,0 +1,68 @@
+"""Puts a run's tables into docs/performance.md: `python -m bench.page [--check] [DIR]`.
+
+Owns: the text between `<!-- table: KEY -->` (or `<!-- machine -->`) and `<!-- end -->`; everything else of the page is
+written by hand. The run (bench/results/latest unless named) becomes the committed reference, JSON and SVG.
+`--check` changes nothing and says whether the page quotes the reference as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from bench.report import markdown
+
+_RESULTS: Final = Path(__file__).parent / "results"
+REFERENCE: Final = _RESULTS / "reference"
+PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
+_BLOCK: Final = re.compile(r"<!-- (machine|skipped|table: (?P<key>[a-z0-9-]+)) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def filled(page: str, results: dict[str, Any]) -> str:
+    """The page with every block made from the results."""
+    return _BLOCK.sub(lambda block: f"<!-- {block[1]} -->\n{_content(block, results)}\n<!-- end -->", page)
+
+
+def _content(block: re.Match[str], results: dict[str, Any]) -> str:
+    if block[1] == "machine":
+        return f"Machine: {results['machine']}. Command: `{results['command']}`, {results['seconds']:,} s."
+    if block[1] == "skipped":
+        return "\n".join(f"- {one}" for one in results["skipped"]) or "- nothing"
+    table = results["tables"].get(block["key"])
+    if table is None:
+        return "Not measured in this run; what was skipped is listed below."
+    return "\n\n".join([f"**{table['title']}**", markdown(table["rows"]), *table["notes"]])
+
+
+def adopt(run: Path) -> None:
+    """Make a run the reference: its files, and nothing that an earlier one left."""
+    if run.resolve() == REFERENCE.resolve():
+        return
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for old in REFERENCE.iterdir():
+        old.unlink()
+    for file in sorted(run.iterdir()):
+        shutil.copyfile(file, REFERENCE / file.name)
+
+
+def main() -> int:
+    arguments = sys.argv[1:]
+    check = "--check" in arguments
+    named = [one for one in arguments if one != "--check"]
+    if not check:
+        adopt(Path(named[0]) if named else _RESULTS / "latest")
+    page = PAGE.read_text()
+    fresh = filled(page, json.loads((REFERENCE / "results.json").read_text()))
+    if check:
+        print("docs/performance.md quotes the reference" if page == fresh else "docs/performance.md has drifted")
+        return 0 if page == fresh else 1
+    PAGE.write_text(fresh)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
