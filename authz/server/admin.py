@@ -1,56 +1,51 @@
-"""The second listener: `/livez`, `/readyz` (with `?verbose`) and `/metrics` over HTTP, for probes and scrapers.
+"""The second listener: `/livez`, `/readyz` (with `?verbose`) and `/metrics` over HTTP, for probes and scrapers, and
+`POST /logout/ISSUER` for providers (OpenID Connect Back-Channel Logout 1.0).
 
-GET and HEAD only, bounded threads, a bounded request head that must arrive within a few seconds, one request per
-connection. It shows states and revisions, no request data; it stands on loopback unless told otherwise.
+It shows states and revisions, no request data; it stands on loopback unless told otherwise. Who may log somebody out is
+proved by the logout token itself, so that path needs no other protection than a bound (`server.http_door`).
 """
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from io import BytesIO
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from authz import __version__
 from authz.server.front import ListenError
+from authz.server.http_door import HttpDoor, HttpRequest, Page, bind
 from authz.server.readiness import Readiness
 
-_THREADS: Final = 4
-_WAITING: Final = 16
-_HEAD_BYTES: Final = 8 * 1024
-_HEAD_SECONDS: Final = 5.0
-_POLL: Final = 0.05
 _TEXT: Final = "text/plain; charset=utf-8"
 _JSON: Final = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One answer: `kind` is its content type."""
-
-    status: int
-    kind: str
-    body: bytes
+_LOGOUT: Final = "/logout/"
 
 
 Exposition = Callable[[], tuple[str, bytes]]
 """Renders all metrics: `(content type, body)`."""
+Logout = Callable[[str, HttpRequest], Page]
+"""Answers one back-channel logout: the issuer's name, and the request."""
 
 
 class AdminPages:
     """What the listener answers, apart from HTTP."""
 
-    def __init__(self, readiness: Readiness, exposition: Exposition) -> None:
+    def __init__(self, readiness: Readiness, exposition: Exposition, logout: Logout | None = None) -> None:
         self._readiness = readiness
         self._exposition = exposition
+        self._logout = logout
         self._pages: Final = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
+
+    def answer(self, request: HttpRequest) -> Page:
+        """The answer to a request as it came in."""
+        path = urlsplit(request.target).path
+        if self._logout is not None and path.startswith(_LOGOUT):
+            if request.method != "POST":
+                return Page(405, _TEXT, b"a logout token is posted\n")
+            return self._logout(path.removeprefix(_LOGOUT), request)
+        if request.method == "POST":
+            return Page(405, _TEXT, b"there is nothing to post here\n")
+        return self.page(request.target)
 
     def page(self, target: str) -> Page:
         parts = urlsplit(target)
@@ -80,114 +75,21 @@ class AdminServer:
     def __init__(self, address: str, pages: AdminPages) -> None:
         self._address = address
         self._pages = pages
-        self._server: _BoundedServer | None = None
-        self._thread: threading.Thread | None = None
+        self._door: HttpDoor | None = None
 
     def start(self) -> int:
         """Bind and serve; the port. Raises `ListenError`."""
         host, _, port = self._address.rpartition(":")
         try:
-            self._server = _BoundedServer((host.strip("[]"), int(port)), self._pages)
+            listener = bind(host.strip("[]"), int(port))
         except ValueError as error:
             raise ListenError(f"{self._address}: write HOST:PORT") from error
         except OSError as error:
             raise ListenError(f"{self._address}: {error.strerror or 'the host name has no address'}") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL,), name="admin", daemon=True)
-        self._thread.start()
-        return int(self._server.server_address[1])
+        self._door = HttpDoor(listener, self._pages.answer, name="admin")
+        self._door.start()
+        return int(listener.getsockname()[1])
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-        if self._thread is not None:
-            self._thread.join(_HEAD_SECONDS)
-
-
-class _BoundedServer(HTTPServer):
-    """As many requests as there are threads and places to wait; what is over that is hung up on."""
-
-    allow_reuse_address = True
-    request_queue_size = 32
-
-    def __init__(self, address: tuple[str, int], pages: AdminPages) -> None:
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        self.pages = pages
-        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="admin")
-        self._places = threading.BoundedSemaphore(_THREADS + _WAITING)
-        super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        # Without HTTPServer's look-up of our own name, which may wait for DNS.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        self._threads.submit(self._serve, request, client_address)
-
-    def _serve(self, request: Any, client_address: Any) -> None:
-        try:
-            self.finish_request(request, client_address)
-        except (OSError, ValueError):
-            pass  # The scraper hung up or spoke no HTTP: nothing is owed to it.
-        finally:
-            self.shutdown_request(request)
-            self._places.release()
-
-    def server_close(self) -> None:
-        super().server_close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _BoundedServer
-    server_version = f"authz/{__version__}"
-    sys_version = ""
-    protocol_version = "HTTP/1.0"
-
-    def handle(self) -> None:
-        """One request, its head read under a deadline for the whole of it."""
-        self.rfile.close()
-        self.rfile = BytesIO(_read_head(self.connection))
-        self.handle_one_request()
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-        """Probes are not worth a log line each."""
-
-    def _answer(self, *, with_body: bool) -> None:
-        page = self.server.pages.page(self.path)
-        self.send_response(page.status)
-        self.send_header("content-type", page.kind)
-        self.send_header("content-length", str(len(page.body)))
-        self.send_header("cache-control", "no-store")
-        self.end_headers()
-        if with_body:
-            self.wfile.write(page.body)
-
-
-def _read_head(connection: socket.socket) -> bytes:
-    deadline = time.monotonic() + _HEAD_SECONDS
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
-        piece = connection.recv(_HEAD_BYTES - len(head))
-        if not piece:
-            break
-        head += piece
-    connection.settimeout(_HEAD_SECONDS)
-    return head
+        if self._door is not None:
+            self._door.close()
