@@ -10,6 +10,7 @@ from authz.engine.check import DecisionPoint
 from authz.engine.ports import IssuerKeys
 from authz.engine.token_cache import CertificateCache, TokenCache
 from authz.model.issuer import PeerVerification
+from authz.model.patience import UNHURRIED, Patience
 from authz.model.principal import Principals, Refusal, User, UserOutcome
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
@@ -34,10 +35,13 @@ class _Asserting(Authenticator):
         super().__init__(keys, bundles, tokens, certificates, limits)
         self._asserted = user
 
-    def principals(self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float) -> Principals:
+    def principals(
+        self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float, patience: Patience = UNHURRIED,
+        binding: bool = True,
+    ) -> Principals:
         if trusted.trust is not None:
             trusted = replace(trusted, trust=replace(trusted.trust, verified_by=PeerVerification.ENVOY))
-        found = super().principals(request, usage, trusted, now=now)
+        found = super().principals(request, usage, trusted, now=now, patience=patience, binding=binding)
         if self._asserted is None or not usage.issuers:
             return found
         return replace(found, user=_outcome(self._asserted, usage))

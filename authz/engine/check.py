@@ -1,8 +1,8 @@
 """The policy decision point: from one request to one decision (policy language §4 to §8).
 
-Owns: the order in which a request is judged. Must not: do I/O (its ports never block), know how credentials or
-policies work inside, or catch what it didn't expect: an exception reaches the guard in `server.service` and
-becomes a denial.
+Owns: the order in which a request is judged. Must not: do I/O (its ports may, within the caller's patience), know how
+credentials or policies work inside, or catch what it didn't expect: an exception reaches the guard in
+`server.service` and becomes a denial.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from authz.engine.authenticate import Authenticator, Trusted
-from authz.engine.ports import IssuerKeys, Policies, Revocations, TrustBundles
+from authz.engine.ports import IssuerKeys, Outside, Policies, Revocations, TrustBundles
 from authz.engine.token_cache import CertificateCache, TokenCache
 from authz.model.decision import Decision, Denial, Shadow
-from authz.model.principal import Principals
+from authz.model.errors import WouldBlock
+from authz.model.patience import AT_ONCE, UNHURRIED, Patience
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
-from authz.policy.compiled import Matched, Usage
+from authz.policy.compiled import Matched
 from authz.policy.evaluate import evaluate, shadow, usage_of
 from authz.policy.link import PolicySet
 
@@ -41,25 +42,39 @@ class DecisionPoint:
     def __init__(
         self, policies: Policies, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, limits: Limits,
         *, certificates: CertificateCache | None = None, authenticator: Authenticator | None = None,
-        revocations: Revocations | None = None,
+        revocations: Revocations | None = None, outside: Outside | None = None,
     ) -> None:
         """`authenticator` stands in for the one made of the other arguments (`authz explain` asserts principals)."""
         self._policies = policies
         self._authenticator = authenticator or Authenticator(
             keys, bundles, tokens, CertificateCache() if certificates is None else certificates, limits,
-            revocations,
+            revocations, outside,
         )
 
-    def decide(self, request: AuthzRequest, *, now: float, trace: bool = False) -> Decided:
-        """Judge one request at `now` (seconds since the epoch). One policy in force judges all of it."""
+    def decide_at_once(self, request: AuthzRequest, *, now: float) -> Decided | None:
+        """As `decide`, for callers that may not wait: None when something has to be asked for first."""
+        try:
+            return self.decide(request, now=now, patience=AT_ONCE)
+        except WouldBlock:
+            return None
+
+    def decide(
+        self, request: AuthzRequest, *, now: float, trace: bool = False, patience: Patience = UNHURRIED,
+    ) -> Decided:
+        """Judge one request at `now` (seconds since the epoch). One policy in force judges all of it.
+
+        May block within `patience` where an issuer has to be asked about a token, or a proof is spent.
+        """
         policy = self._policies.current()
         if policy is None:
             return Decided(
                 decision=Denial(reason=Reason.POLICY_UNAVAILABLE, detail="no policy is loaded"), revision="",
             )
-        return self._decide(policy, request, now, trace)
+        return self._decide(policy, request, now, trace, patience)
 
-    def _decide(self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool) -> Decided:
+    def _decide(
+        self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool, patience: Patience,
+    ) -> Decided:
         if "connection" in request.headers and _hides_a_header_of_ours(request, policy.removable):
             refused = Denial(reason=Reason.REQUEST_MALFORMED, detail="connection names a header that we set")
             return Decided(decision=refused, revision=policy.revision)
@@ -67,7 +82,9 @@ class DecisionPoint:
         if isinstance(matched, Denial):
             return Decided(decision=matched, revision=policy.revision)
         usage, guardrails = usage_of(matched, request)
-        principals = self._principals(policy, matched, usage, request, now)
+        principals = self._authenticator.principals(
+            request, usage, _trusted(policy, matched), now=now, patience=patience,
+        )
         decision = evaluate(policy.removable, matched, guardrails, request, principals, now, trace=trace)
         candidate = matched.route.candidate
         if candidate is None or matched.preflight:
@@ -78,23 +95,25 @@ class DecisionPoint:
 
         return Decided(decision=decision, revision=policy.revision, shadow=ask)
 
-    def _principals(
-        self, policy: PolicySet, matched: Matched, usage: Usage, request: AuthzRequest, now: float
-    ) -> Principals:
-        trusted = Trusted(
-            issuers=policy.issuers, issuers_by_url=policy.issuers_by_url, trust=policy.trust,
-            audiences=matched.route.audiences,
-        )
-        return self._authenticator.principals(request, usage, trusted, now=now)
-
     def _shadow(self, policy: PolicySet, candidate: Matched, request: AuthzRequest, now: float) -> Shadow:
         """The candidate looks at credentials by itself: it may use others than the route. Total."""
         try:
             usage, guardrails = usage_of(candidate, request)
-            principals = self._principals(policy, candidate, usage, request, now)
+            principals = self._authenticator.principals(
+                request, usage, _trusted(policy, candidate), now=now, patience=AT_ONCE, binding=False,
+            )
+        except WouldBlock:
+            return Shadow(verdict=Reason.INTROSPECTION_UNAVAILABLE.code, detail="nobody is asked for a candidate alone")
         except Exception as error:  # noqa: BLE001 - a candidate must not be able to change the answer
             return Shadow(verdict="error", detail=type(error).__name__)
         return shadow(candidate, guardrails, request, principals, now)
+
+
+def _trusted(policy: PolicySet, matched: Matched) -> Trusted:
+    return Trusted(
+        issuers=policy.issuers, issuers_by_url=policy.issuers_by_url, trust=policy.trust,
+        audiences=matched.route.audiences, introspector=matched.route.introspector,
+    )
 
 
 def _hides_a_header_of_ours(request: AuthzRequest, removable: frozenset[str]) -> bool:

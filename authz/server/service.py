@@ -18,7 +18,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Protocol
 
 from authz.model.decision import Decision, Denial, Shadow
-from authz.model.errors import Refused, Unavailable
+from authz.model.errors import Refused, Unavailable, WouldBlock
+from authz.model.patience import AT_ONCE, Patience
 from authz.model.reason import Reason
 from authz.model.record import DecisionRecord
 from authz.model.request import (
@@ -43,10 +44,16 @@ _RETRY_AFTER: Final = 1
 """Seconds, for what a moment later may go through."""
 
 
+_RESERVE: Final = 0.005
+"""Seconds kept for what follows a wait: to say what was waited for in vain, instead of being late."""
+
+
 class Decider(Protocol):
     """`engine.check.DecisionPoint`."""
 
-    def decide(self, request: AuthzRequest, *, now: float) -> Decided: ...
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience) -> Decided:
+        """May block within `patience`; raises `WouldBlock` where it forbids that."""
+        ...
 
 
 class Recorder(Protocol):
@@ -126,6 +133,19 @@ class CheckService:
         except BaseException as error:  # noqa: BLE001 - the last line: an exception would be an error to Envoy
             return self._give_up(error)
 
+    def answer_at_once(
+        self, message: bytes, *, remaining: float | None, arrived: float | None = None,
+    ) -> bytes | None:
+        """As `answer`, for a front's receiving thread: None when something has to be asked for first, so that the
+        call belongs to a thread that may wait. Nothing is recorded then."""
+        try:
+            call = self._begin(remaining, arrived)
+            return self._guarded(call, lambda: self._judge(message, call, at_once=True))
+        except WouldBlock:
+            return None
+        except BaseException as error:  # noqa: BLE001 - as in `answer`
+            return self._give_up(error)
+
     def overloaded(self) -> bytes:
         """The answer when the bound is reached; the message is not even decoded."""
         return self._refuse(Denial(reason=Reason.OVERLOADED, retry_after=_RETRY_AFTER))
@@ -149,7 +169,7 @@ class CheckService:
             decision_id=self._ids.next(), arrived=start, deadline=deadline - self._deadlines.margin,
         )
 
-    def _judge(self, message: bytes, call: _Call) -> Decision:
+    def _judge(self, message: bytes, call: _Call, *, at_once: bool = False) -> Decision:
         """The decision, and `call` filled in as far as it went."""
         if self._late(call):
             return _too_late("waited too long before it could begin")
@@ -158,7 +178,8 @@ class CheckService:
             call.request = parse_request(call.raw, self._limits)
         except Refused as error:
             return _denial_of(error)
-        decided = self._decider.decide(call.request, now=self._clock())
+        patience = AT_ONCE if at_once else Patience(lambda: call.deadline - _RESERVE - self._monotonic())
+        decided = self._decider.decide(call.request, now=self._clock(), patience=patience)
         call.revision, call.shadow = decided.revision, decided.shadow
         if self._late(call):
             return _too_late("took too long")
@@ -170,6 +191,8 @@ class CheckService:
             made = _encoded(call, decision)
             self._record(call, made.decision, None if call.shadow is None else call.shadow())
             return made.message
+        except WouldBlock:
+            raise
         except Refused as error:
             # The audit trail takes nothing more and may not lose anything.
             return self._fall_back(call, _denial_of(error))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from authz.model.decision import Decision, Denial, Permit, Shadow
+from authz.model.patience import UNHURRIED, Patience
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
 
@@ -36,7 +37,7 @@ class FixedDecider:
         self._decision = decision
         self.requests: list[AuthzRequest] = []
 
-    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
         self.requests.append(request)
         return Decided(self._decision)
 
@@ -47,7 +48,7 @@ class RaisingDecider:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
         raise self._error
 
 
@@ -57,7 +58,7 @@ class GarbageDecider:
     def __init__(self, garbage: object) -> None:
         self._garbage = garbage
 
-    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
         return self._garbage
 
 
@@ -68,7 +69,7 @@ class BlockingDecider:
         self.entered = threading.Semaphore(0)
         self.release = threading.Event()
 
-    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
         self.entered.release()
         self.release.wait(30)
         return Decided(permit())
@@ -80,7 +81,7 @@ class CallingDecider:
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action
 
-    def decide(self, request: AuthzRequest, *, now: float) -> Decided:
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
         self._action()
         return Decided(permit())
 

@@ -323,7 +323,7 @@ class Mesh:
 
     @property
     def tls(self) -> MutualTls:
-        return MutualTls(files=self.files, allowed=(SpiffeId.parse(GATEWAY),))
+        return MutualTls(material=self.files, allowed=(SpiffeId.parse(GATEWAY),))
 
     def check(self, port: int, pair: Pair | None, ca: Authority | None = None) -> int:
         credentials = grpc.ssl_channel_credentials(
@@ -398,7 +398,7 @@ def test_an_unreadable_key_is_said_in_words(start: Start, mesh: Mesh) -> None:
 def test_many_callers_get_their_own_answers(start: Start) -> None:
     """Concurrent calls on several connections are never cross-wired."""
     class Echo:
-        def decide(self, request: Any, *, now: float) -> Any:
+        def decide(self, request: Any, *, now: float, patience: Any = None) -> Any:
             from tests.fakes.deciders import Decided
             return Decided(permit(), revision=request.path.text)
 
