@@ -7,6 +7,9 @@ From `Settings` to a running service. What can't start raises `PolicyRefused` (a
 from __future__ import annotations
 
 import logging
+import random
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final
 
@@ -25,12 +28,14 @@ from authz.server.grpcio_front import GrpcioFront, GrpcioOptions, MutualTls
 from authz.server.lifecycle import DrainTimes, Event, Events
 from authz.server.readiness import Readiness
 from authz.server.service import CheckService, Deadlines, Recorder
-from authz.server.tls import TlsFiles
+from authz.server.tls import TlsFiles, WorkloadMaterial
+from authz.sources.background import Surroundings
 from authz.sources.bundles import BundleStore
 from authz.sources.fetch import Fetcher, FetchRules
 from authz.sources.jwks import KeyStore
 from authz.sources.reload import PolicyDirectory
 from authz.sources.schedule import RefreshRules
+from authz.sources.workload_api import WorkloadApi
 
 _LOG: Final = logging.getLogger("authz.app")
 
@@ -42,6 +47,9 @@ def serve(settings: Settings, events: Events) -> bool:
         metrics = Metrics()
         closing.callback(metrics.close)
         sources = _sources(settings)
+        for api in sources.workload_apis:
+            closing.callback(api.close)
+            api.start()
         closing.callback(sources.trust_bundles.close)
         closing.callback(sources.keys.close)
         closing.callback(sources.policies.close)
@@ -54,7 +62,7 @@ def serve(settings: Settings, events: Events) -> bool:
         service = CheckService(
             point, recorders, limits=limits, deadlines=deadlines, on_fatal=lambda: events.put(Event.STOP),
         )
-        front = GrpcioFront(service, _front_options(settings))
+        front = GrpcioFront(service, _front_options(settings, sources.own))
         states.show(metrics, sources, tokens=tokens, audit=audit, admissions=(front.admission,))
         readiness = Readiness(sources)
 
@@ -73,17 +81,47 @@ def serve(settings: Settings, events: Events) -> bool:
 
 
 def _sources(settings: Settings) -> states.RunningStates:
-    directory, keys = settings.policy_dir, settings.keys
-    fetcher = Fetcher(FetchRules(
-        timeout=keys.timeout, max_bytes=keys.size, allow_private=keys.allow_private, ca_file=keys.ca_file,
-    ))
-    rules = RefreshRules(refresh=keys.refresh, cooldown=keys.cooldown, max_stale=keys.max_stale)
+    directory, fetcher, rules = settings.policy_dir, fetcher_of(settings), rules_of(settings)
+    apis = workload_apis_of(settings, rules)
     key_store = KeyStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
-    bundles = BundleStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
+    bundles = bundles_of(settings, fetcher, apis)
     policies = PolicyDirectory(
         directory, keys=key_store, bundles=bundles, report=states.report, interval=settings.reload_interval,
     )
-    return states.RunningStates(policies=policies, keys=key_store, trust_bundles=bundles)
+    return states.RunningStates(
+        policies=policies, keys=key_store, trust_bundles=bundles, workload_apis=tuple(apis.values()),
+        own=apis.get(str(settings.tls.workload_api)),
+    )
+
+
+def fetcher_of(settings: Settings) -> Fetcher:
+    """What fetches keys and bundles under the settings' rules."""
+    keys = settings.keys
+    return Fetcher(FetchRules(
+        timeout=keys.timeout, max_bytes=keys.size, allow_private=keys.allow_private, ca_file=keys.ca_file,
+    ))
+
+
+def rules_of(settings: Settings) -> RefreshRules:
+    """How often, and how long the last good serves."""
+    keys = settings.keys
+    return RefreshRules(refresh=keys.refresh, cooldown=keys.cooldown, max_stale=keys.max_stale)
+
+
+def workload_apis_of(settings: Settings, rules: RefreshRules) -> Mapping[str, WorkloadApi]:
+    """The Workload API at each socket that the settings name, by address; not started yet."""
+    wanted = str(settings.tls.spiffe_id or "")
+    around = Surroundings(rules=rules, clock=time.monotonic, random=random.random, report=states.report)
+    addresses = {str(socket) for socket in (settings.tls.workload_api, settings.keys.workload_api) if socket}
+    return {address: WorkloadApi(address, around, wanted=wanted) for address in addresses}
+
+
+def bundles_of(settings: Settings, fetcher: Fetcher, apis: Mapping[str, WorkloadApi]) -> BundleStore:
+    """The trust bundles, from wherever the policy directory says."""
+    return BundleStore(
+        settings.policy_dir, fetch=fetcher.get, rules=rules_of(settings), report=states.report,
+        workload_api=apis.get(str(settings.keys.workload_api or settings.tls.workload_api)),
+    )
 
 
 def _audit(settings: Settings, closing: ExitStack) -> AuditLog | None:
@@ -112,18 +150,20 @@ def _token_cache(settings: Settings) -> TokenCache:
     return TokenCache(cache.size, cache.cap) if cache.size else TokenCache(1, 0.0)
 
 
-def _front_options(settings: Settings) -> GrpcioOptions:
+def _front_options(settings: Settings, own: WorkloadApi | None) -> GrpcioOptions:
     return GrpcioOptions(
         addresses=tuple(str(address) for address in settings.listen), threads=settings.limits.concurrency,
-        waiting=settings.limits.queue, message_limit=settings.limits.message, tls=_tls(settings.tls),
+        waiting=settings.limits.queue, message_limit=settings.limits.message, tls=_tls(settings.tls, own),
     )
 
 
-def _tls(tls: TlsSettings) -> MutualTls | None:
+def _tls(tls: TlsSettings, own: WorkloadApi | None) -> MutualTls | None:
+    if own is not None:
+        return MutualTls(material=WorkloadMaterial(own), allowed=tls.may_connect)
     if tls.cert is None or tls.key is None or tls.client_ca is None:
         return None
     files = TlsFiles(certificate=str(tls.cert), key=str(tls.key), client_ca=str(tls.client_ca))
-    return MutualTls(files=files, allowed=tls.may_connect)
+    return MutualTls(material=files, allowed=tls.may_connect)
 
 
 def _start_admin(settings: Settings, pages: AdminPages, closing: ExitStack) -> None:

@@ -202,6 +202,22 @@ class StoreUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A Unix socket that somebody else listens on."""
+
+    description: str = "`unix:PATH`"
+
+    def read(self, value: object) -> ListenAddress:
+        address = parse_listen(_text(value))
+        if not address.is_unix:
+            raise ValueError("it is a Unix socket, unix:PATH")
+        return address
+
+    def show(self, value: ListenAddress | None) -> str:
+        return "off" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Optional:
     """Another kind, or the word that means "none"."""
 

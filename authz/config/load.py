@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from authz.config.settings import Descriptor, Settings, build, descriptors, groups, value_of
+from authz.config.settings import Descriptor, Settings, TlsSettings, build, descriptors, groups, value_of
 from authz.model.errors import SettingsError
 from authz.policy import yaml_reader
 from authz.policy.suggest import did_you_mean
@@ -229,19 +229,36 @@ def _from_environment(
 
 
 def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> Iterator[str]:
-    tls = settings.tls
+    yield from _tls(settings.tls, origins)
+    if settings.admin_listen is not None and settings.admin_listen.is_unix:
+        yield f"{origins['admin_listen']}: admin_listen: probes and scrapers need HOST:PORT"
+    yield from _exposed(settings, origins)
+
+
+def _tls(tls: TlsSettings, origins: Mapping[str, Origin]) -> Iterator[str]:
     parts = {"tls.cert": tls.cert, "tls.key": tls.key, "tls.client_ca": tls.client_ca}
     given = [name for name, value in parts.items() if value is not None]
     missing = [name for name, value in parts.items() if value is None]
+    if tls.workload_api is not None:
+        yield from (f"{origins[name]}: {name}: tls.workload_api supplies it" for name in given)
+        domains = {workload.trust_domain for workload in tls.may_connect}
+        if len(domains) > 1:
+            # The listener knows one set of authorities: each could name a workload of the other domain.
+            yield f"{origins['tls.may_connect']}: tls.may_connect: with tls.workload_api, of one trust domain"
+        if not tls.may_connect:
+            yield f"{origins['tls.workload_api']}: tls.workload_api: it needs tls.may_connect (the Envoys that may ask)"
+        return
+    if tls.spiffe_id is not None:
+        yield f"{origins['tls.spiffe_id']}: tls.spiffe_id: it needs tls.workload_api"
     if given and missing:
         yield f"{origins[given[0]]}: {given[0]}: it needs {' and '.join(missing)} as well"
     if given and not tls.may_connect:
         yield f"{origins[given[0]]}: {given[0]}: it needs tls.may_connect (the Envoys that may ask)"
     if tls.may_connect and not given:
-        yield f"{origins['tls.may_connect']}: tls.may_connect: it needs tls.cert, tls.key and tls.client_ca"
-    if settings.admin_listen is not None and settings.admin_listen.is_unix:
-        yield f"{origins['admin_listen']}: admin_listen: probes and scrapers need HOST:PORT"
-    yield from _exposed(settings, origins)
+        yield (
+            f"{origins['tls.may_connect']}: tls.may_connect: "
+            "it needs tls.cert, tls.key and tls.client_ca, or tls.workload_api"
+        )
 
 
 def _exposed(settings: Settings, origins: Mapping[str, Origin]) -> Iterable[str]:

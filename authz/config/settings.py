@@ -27,6 +27,7 @@ from authz.config.kinds import (
     StoreUrl,
     Switch,
     Text,
+    UnixSocket,
 )
 from authz.config.listen import ListenAddress
 from authz.model.spiffe import SpiffeId
@@ -48,7 +49,7 @@ def _group(cls: Callable[[], Any], help_text: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
-    """The group `tls`; with `cert` unset there is no TLS."""
+    """The group `tls`; with neither `cert` nor `workload_api` there is no TLS."""
 
     cert: Path | None = _setting(
         Optional(FilePath()), None, "Certificate chain (PEM) that Envoy sees; re-read when it changes.",
@@ -61,10 +62,17 @@ class TlsSettings:
     may_connect: tuple[SpiffeId, ...] = _setting(
         Many(Spiffe()), (), "SPIFFE IDs of the Envoys that may connect; with TLS at least one.",
     )
+    workload_api: ListenAddress | None = _setting(
+        Optional(UnixSocket()), None,
+        "SPIFFE Workload API that supplies our certificate and the CA of connecting Envoys, instead of three files.",
+    )
+    spiffe_id: SpiffeId | None = _setting(
+        Optional(Spiffe(), word="first"), None, "Which of our identities the Workload API's certificate is to bear.",
+    )
 
     @property
     def enabled(self) -> bool:
-        return self.cert is not None
+        return self.cert is not None or self.workload_api is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,7 @@ class KeySettings:
 
     refresh: float = _setting(
         Seconds(10.0, _DAY), 300.0,
-        "How often an issuer's keys are fetched; its Cache-Control may change that between 30s and 1h.",
+        "How often keys and bundles are fetched; what their server says may change that between 30s and 1h.",
     )
     cooldown: float = _setting(
         Seconds(1.0, 600.0), 10.0, "Least time between fetches that tokens with unknown keys cause.",
@@ -117,10 +125,15 @@ class KeySettings:
     timeout: float = _setting(Seconds(0.1, 60.0), 5.0, "Limit for one fetch as a whole.")
     size: int = _setting(Size(_KIB, 512 * _KIB), 512 * _KIB, "Largest document that is fetched.")
     allow_private: bool = _setting(
-        Switch(), False, "Whether issuers may live at private or loopback addresses. Link-local never may.",
+        Switch(), False,
+        "Whether issuers and bundle endpoints may live at private or loopback addresses. Link-local never may.",
     )
     ca_file: Path | None = _setting(
-        Optional(FilePath()), None, "CA certificates (PEM) for issuers, instead of the system's.",
+        Optional(FilePath()), None, "CA certificates (PEM) for issuers and bundle endpoints, instead of the system's.",
+    )
+    workload_api: ListenAddress | None = _setting(
+        Optional(UnixSocket(), word="tls"), None,
+        "SPIFFE Workload API for bundles with `workload_api: true`; `tls` is the one of `tls.workload_api`.",
     )
 
 
@@ -215,7 +228,7 @@ class Settings:
     )
     limits: LimitSettings = _group(LimitSettings, "Bounds on what is judged.")
     deadlines: DeadlineSettings = _group(DeadlineSettings, "Time for one check.")
-    keys: KeySettings = _group(KeySettings, "Fetching issuers' keys.")
+    keys: KeySettings = _group(KeySettings, "Fetching issuers' keys and trust bundles.")
     token_cache: TokenCacheSettings = _group(TokenCacheSettings, "Remembering verified tokens.")
     audit: AuditSettings = _group(AuditSettings, "The record of every decision.")
     store: StoreSettings = _group(StoreSettings, "The shared store (needs the extra `redis`).")

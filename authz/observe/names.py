@@ -50,8 +50,32 @@ KEYS_COUNT: Final = Instrument("authz.keys.usable", Shape.GAUGE, "", "Usable key
 KEYS_FAILURES: Final = Instrument(
     "authz.keys.failures", Shape.GAUGE, "", "Failed attempts in a row to get the issuer's keys.", ("issuer",),
 )
+KEYS_STATE: Final = Instrument(
+    "authz.keys.state", Shape.GAUGE, "", "1 for what the issuer's keys are, and why the last attempt failed.",
+    ("issuer", "state", "reason"),
+)
 BUNDLE_AGE: Final = Instrument(
     "authz.bundle.age", Shape.GAUGE, "s", "Time since the bundle was last known good.", ("trust_domain",),
+)
+BUNDLE_COUNT: Final = Instrument(
+    "authz.bundle.authorities", Shape.GAUGE, "", "Usable X.509 authorities of the trust domain.", ("trust_domain",),
+)
+BUNDLE_FAILURES: Final = Instrument(
+    "authz.bundle.failures", Shape.GAUGE, "", "Failed attempts in a row to get the bundle.", ("trust_domain",),
+)
+BUNDLE_STATE: Final = Instrument(
+    "authz.bundle.state", Shape.GAUGE, "", "1 for what the bundle is, and why the last attempt failed.",
+    ("trust_domain", "state", "reason"),
+)
+SVID_AGE: Final = Instrument(
+    "authz.svid.age", Shape.GAUGE, "s", "Time since the Workload API last vouched for our certificate.", ("id",),
+)
+SVID_EXPIRY: Final = Instrument(
+    "authz.svid.expires", Shape.GAUGE, "s", "Time until our certificate expires; negative once it has.", ("id",),
+)
+SVID_STATE: Final = Instrument(
+    "authz.svid.state", Shape.GAUGE, "", "1 for what our certificate is, and why the last attempt failed.",
+    ("id", "state", "reason"),
 )
 POLICY_INFO: Final = Instrument(
     "authz.policy.info", Shape.GAUGE, "", "1 for the policy revision in force.", ("revision",),
@@ -76,7 +100,8 @@ AUDIT_WAITING: Final = Instrument(
 )
 
 INSTRUMENTS: Final = (
-    DECISIONS, CANDIDATES, IN_FLIGHT, TOKEN_CACHE, TOKEN_CACHE_SIZE, KEYS_AGE, KEYS_COUNT, KEYS_FAILURES, BUNDLE_AGE,
+    DECISIONS, CANDIDATES, IN_FLIGHT, TOKEN_CACHE, TOKEN_CACHE_SIZE, KEYS_AGE, KEYS_COUNT, KEYS_FAILURES, KEYS_STATE,
+    BUNDLE_AGE, BUNDLE_COUNT, BUNDLE_FAILURES, BUNDLE_STATE, SVID_AGE, SVID_EXPIRY, SVID_STATE,
     POLICY_INFO, POLICY_LOADS, POLICY_REFUSED, POLICY_FAULTS, POLICY_STATUS, AUDIT_DROPPED, AUDIT_WAITING,
 )
 DURATION_BUCKETS: Final = (

@@ -26,7 +26,7 @@ from authz.server.admission import Admission
 from authz.server.executor import CheckExecutor, current
 from authz.server.front import Answering, ListenError, Listening
 from authz.server.health import HealthService, ReflectionService
-from authz.server.tls import AllowedPeers, ServerCertificate, TlsFiles
+from authz.server.tls import AllowedPeers, Material, ServerCertificate
 from authz.server.unix_socket import SocketPath
 from authz.wire.reflection import METHOD_PATH
 
@@ -50,7 +50,7 @@ _UNIX: Final = "unix:"
 class MutualTls:
     """mTLS on TCP addresses; `allowed` are the SPIFFE IDs that may connect."""
 
-    files: TlsFiles
+    material: Material
     allowed: tuple[SpiffeId, ...]
 
 
@@ -88,6 +88,8 @@ class GrpcioFront:
         self._open = _Open()
 
     def start(self) -> tuple[Listening, ...]:
+        if self._options.tls is not None:
+            self._options.tls.material.await_first(self._options.tls.allowed)
         executor = CheckExecutor(self._options.threads, self.admission)
         self._open.pools.append(executor)
         server = grpc.server(executor, handlers=self._handlers(), options=_server_options(self._options))
@@ -132,7 +134,7 @@ class GrpcioFront:
             if tls is None:
                 port = server.add_insecure_port(address)
             else:
-                port = server.add_secure_port(address, ServerCertificate(tls.files).credentials())
+                port = server.add_secure_port(address, ServerCertificate(tls.material).credentials())
         except RuntimeError as error:
             raise ListenError(f"{address}: gRPC can't listen here") from error
         if port == 0:

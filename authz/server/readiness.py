@@ -1,6 +1,6 @@
 """Whether Envoy may be sent here, and what stands behind the answer.
 
-Ready once a policy is in force and each issuer was tried once, until the drain begins. An issuer that is down does
+Ready once a policy is in force and each issuer and bundle was tried once, until the drain begins. One that is down does
 not change that: only its own routes answer 503. Reads states from the sources; decides nothing.
 """
 
@@ -36,8 +36,12 @@ class States(Protocol):
 
     def bundles(self) -> tuple[SourceState, ...]: ...
 
+    def certificates(self) -> tuple[SourceState, ...]:
+        """Our own certificate, where somebody hands it to us."""
+        ...
+
     def tried(self) -> bool:
-        """Whether each issuer's keys were asked for at least once, whatever came of it."""
+        """Whether each issuer's keys and each bundle were asked for at least once, whatever came of it."""
         ...
 
 
@@ -50,6 +54,7 @@ class Report:
     policy: PolicyReport
     issuers: tuple[SourceState, ...]
     bundles: tuple[SourceState, ...]
+    certificates: tuple[SourceState, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -62,6 +67,7 @@ class Report:
             },
             "issuers": {state.name: _source_json(state) for state in self.issuers},
             "bundles": {state.name: _source_json(state) for state in self.bundles},
+            "certificates": {state.name: _source_json(state) for state in self.certificates},
         }
 
 
@@ -82,6 +88,7 @@ class Readiness:
         return Report(
             summary=summary, ready=summary == _READY, policy=policy,
             issuers=self._states.issuers(), bundles=self._states.bundles(),
+            certificates=self._states.certificates(),
         )
 
 
@@ -93,7 +100,7 @@ def _summary(draining: bool, policy: PolicyReport, tried: Callable[[], bool]) ->
         return "draining"
     if not policy.loaded:
         return "no policy is loaded"
-    return _READY if tried() else "issuers have not been tried yet"
+    return _READY if tried() else "keys and bundles have not been tried yet"
 
 
 def _policy_json(state: PolicyState) -> dict[str, object]:
@@ -104,5 +111,5 @@ def _source_json(state: SourceState) -> dict[str, object]:
     age = None if state.age is None else round(state.age, 1)
     return {
         "state": state.freshness.value, "age_seconds": age, "size": state.size, "revision": state.revision,
-        "failures": state.failures, "error": state.error,
+        "failures": state.failures, "reason": state.cause.value, "error": state.error, "source": state.origin,
     }

@@ -21,6 +21,7 @@ from authz.sources.bundles import BundleStore
 from authz.sources.jwks import KeyStore
 from authz.sources.reload import PolicyDirectory
 from authz.sources.state import SourceEvent, SourceState
+from authz.sources.workload_api import WorkloadApi
 
 _LOG: Final = logging.getLogger("authz.sources")
 
@@ -50,6 +51,9 @@ class RunningStates:
     policies: PolicyDirectory
     keys: KeyStore
     trust_bundles: BundleStore
+    workload_apis: tuple[WorkloadApi, ...] = ()
+    own: WorkloadApi | None = None
+    """Where our own certificate comes from, if not from files."""
 
     def policy(self) -> PolicyReport:
         state = self.policies.state()
@@ -63,8 +67,11 @@ class RunningStates:
     def bundles(self) -> tuple[SourceState, ...]:
         return self.trust_bundles.states()
 
+    def certificates(self) -> tuple[SourceState, ...]:
+        return () if self.own is None else (self.own.svid_state(),)
+
     def tried(self) -> bool:
-        return self.keys.tried_once()
+        return self.keys.tried_once() and self.trust_bundles.tried_once()
 
 
 def show(
@@ -79,7 +86,14 @@ def show(
         names.KEYS_AGE: lambda: _ages(states.issuers()),
         names.KEYS_COUNT: lambda: [Reading(each.size, (each.name,)) for each in states.issuers()],
         names.KEYS_FAILURES: lambda: [Reading(each.failures, (each.name,)) for each in states.issuers()],
+        names.KEYS_STATE: lambda: _states(states.issuers()),
         names.BUNDLE_AGE: lambda: _ages(states.bundles()),
+        names.BUNDLE_COUNT: lambda: [Reading(each.size, (each.name,)) for each in states.bundles()],
+        names.BUNDLE_FAILURES: lambda: [Reading(each.failures, (each.name,)) for each in states.bundles()],
+        names.BUNDLE_STATE: lambda: _states(states.bundles()),
+        names.SVID_AGE: lambda: _ages(states.certificates()),
+        names.SVID_EXPIRY: lambda: _expiry(states.own),
+        names.SVID_STATE: lambda: _states(states.certificates()),
         names.POLICY_INFO: lambda: [Reading(1, (states.policy().revision,))],
         names.POLICY_LOADS: lambda: _loads(states.policies),
         names.POLICY_REFUSED: lambda: [Reading(int(states.policies.state().refused))],
@@ -97,6 +111,15 @@ def show(
 
 def _ages(states: Iterable[SourceState]) -> list[Reading]:
     return [Reading(state.age, (state.name,)) for state in states if state.age is not None]
+
+
+def _states(states: Iterable[SourceState]) -> list[Reading]:
+    return [Reading(1, (state.name, state.freshness.value, state.cause.value)) for state in states]
+
+
+def _expiry(own: WorkloadApi | None) -> list[Reading]:
+    left = None if own is None else own.expires()
+    return [] if own is None or left is None else [Reading(left, (own.svid_state().name,))]
 
 
 def _cache(tokens: TokenCache) -> list[Reading]:

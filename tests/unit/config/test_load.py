@@ -136,6 +136,12 @@ def test_every_default_is_a_value_that_could_be_written() -> None:
 @pytest.mark.parametrize(("text", "fault"), [
     ("tls: {cert: a.pem}\n", "it needs tls.key and tls.client_ca as well"),
     ("tls: {cert: a, key: b, client_ca: c}\n", "it needs tls.may_connect"),
+    ("tls: {workload_api: 'unix:/a.sock'}\n", "it needs tls.may_connect"),
+    ("tls: {workload_api: '127.0.0.1:80', may_connect: 'spiffe://a.example/x'}\n", "it is a Unix socket"),
+    ("tls: {workload_api: 'unix:/a.sock', cert: a, may_connect: 'spiffe://a.example/x'}\n", "supplies it"),
+    ("tls: {workload_api: 'unix:/a.sock', may_connect: ['spiffe://a.example/x', 'spiffe://b.example/x']}\n",
+     "of one trust domain"),
+    ("tls: {spiffe_id: 'spiffe://a.example/x'}\n", "it needs tls.workload_api"),
     ("tls: {may_connect: ['spiffe://shop.example/envoy']}\n", "it needs tls.cert"),
     ("admin_listen: unix:/run/admin\n", "need HOST:PORT"),
     ("listen: 0.0.0.0:9000\n", "can be reached from outside"),

@@ -15,7 +15,7 @@ from authz.policy.link import PolicyState, PolicyStatus
 from authz.server.admin import AdminPages, AdminServer
 from authz.server.front import ListenError
 from authz.server.readiness import PolicyReport, Readiness
-from authz.sources.state import Freshness, SourceState
+from authz.sources.state import Cause, Freshness, SourceState
 
 
 @dataclass
@@ -31,9 +31,13 @@ class FakeStates:
     def issuers(self) -> tuple[SourceState, ...]:
         return (SourceState(
             name="corp", freshness=Freshness.STALE, age=12.3456, size=2, revision="k1", error="timeout", failures=3,
+            cause=Cause.TIMEOUT, origin="discovery",
         ),)
 
     def bundles(self) -> tuple[SourceState, ...]:
+        return ()
+
+    def certificates(self) -> tuple[SourceState, ...]:
         return ()
 
     def tried(self) -> bool:
@@ -81,7 +85,7 @@ def test_alive_is_not_ready(port: int) -> None:
 def test_ready_once_the_policy_is_loaded_and_issuers_were_tried(port: int, states: FakeStates) -> None:
     """An issuer that is down doesn't matter, one that wasn't asked yet does."""
     states.report = LOADED
-    assert ask(port, "/readyz") == (503, b"issuers have not been tried yet\n")
+    assert ask(port, "/readyz") == (503, b"keys and bundles have not been tried yet\n")
 
     states.is_tried = True
     assert ask(port, "/readyz") == (200, b"ready\n")
@@ -107,7 +111,8 @@ def test_verbose_says_what_stands_behind_it(port: int, states: FakeStates) -> No
     assert report["policy"]["refused"] == list(LOADED.refused)
     assert report["policy"]["policies"]["orders"]["status"] == "last_good"
     assert report["issuers"]["corp"] == {
-        "state": "stale", "age_seconds": 12.3, "size": 2, "revision": "k1", "failures": 3, "error": "timeout",
+        "state": "stale", "age_seconds": 12.3, "size": 2, "revision": "k1", "failures": 3,
+        "reason": "timeout", "error": "timeout", "source": "discovery",
     }
 
 
