@@ -9,13 +9,14 @@ answer evaluates it again for real (`policy.difference` does).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 from authz.model.issuer import ClaimPath, IssuerSettings
 from authz.model.principal import Binding, PrincipalKind, Principals, Via, Workload
 from authz.model.request import AuthzRequest, Peer
+from authz.model.spiffe import SpiffeId
 from authz.policy.asks import (
     SUBJECT,
     Around,
@@ -166,12 +167,21 @@ class Answer:
     opaque: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of the caller beforehand: the issuer and some claims of their token, one workload."""
+
+    issuer_url: str | None = None
+    claims: Mapping[ClaimPath, object] = field(default_factory=dict)
+    workload: tuple[Via, SpiffeId] | None = None
+
+
 class Question:
     """One kind of request. `parts` are the path's segments by position; `label` is the host's first label."""
 
     def __init__(
         self, request: AuthzRequest, parts: tuple[Part, ...], label: Part | None, standings: tuple[Standing, ...],
-        read: ReadUser, now: float,
+        read: ReadUser, now: float, facts: Facts | None = None,
     ) -> None:
         self.space = Space()
         self.exact = True
@@ -179,6 +189,7 @@ class Question:
         self._standings = standings
         self._read = read
         self._now = now
+        self._facts = facts or Facts()
         self._asks: dict[tuple[object, ...], tuple[UserAsk, ...]] = {}
         self._masks: dict[tuple[object, ...], tuple[Outcome, ...]] = {}
         self._kept: list[object] = []
@@ -201,6 +212,8 @@ class Question:
             if isinstance(leaf, UserRequirement):
                 for name in sorted(self._issuers(place, leaf) & place.standing.usage.issuers):
                     self._collect_asks(self._asks_of(place, leaf, name), place.standing.side.issuers[name])
+        for path, value in self._facts.claims.items():
+            self._universe.note(path, value)
         self._universe.close()
         self.exact = self._universe.exact
 
@@ -281,6 +294,8 @@ class Question:
         ids, complete = workload_ids(asked, trusts, segments)
         proxies = frozenset(proxy for trust in trusts for proxy in trust.trusted_proxies)
         self.exact = self.exact and complete
+        if self._facts.workload is not None:
+            ids = (*ids, self._facts.workload[1])
         shown: tuple[Shown, ...] = (None, *ids, UNUSABLE)
         count = 0
         for mtls in shown:
@@ -306,6 +321,21 @@ class Question:
                     rules.append(disjunction((
                         self.space.negation(there), self._is(self._shape[outer], lambda value: value is OBJECT)
                     )))
+        return conjunction(rules)
+
+    def known(self) -> Formula:
+        """That the caller is as the facts say."""
+        facts = self._facts
+        rules = [
+            self._is(self._shape[path], lambda value, one=one: typed(value) == typed(one))
+            for path, one in facts.claims.items()
+        ]
+        if facts.issuer_url is not None:
+            rules.append(self._is(self._user, lambda value: value == facts.issuer_url))
+        if facts.workload is not None:
+            via, named = facts.workload
+            field_name = {Via.MTLS: "mtls", Via.FORWARDED: "forwarded", Via.JWT_SVID: "jwt_svid"}[via]
+            rules.append(self._is(self._peers, lambda value: getattr(value, field_name) == named))
         return conjunction(rules)
 
     def permits(self, standing: Standing) -> Formula:

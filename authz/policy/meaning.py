@@ -25,7 +25,6 @@ from authz.policy.faults import Faults, Place
 from authz.policy.guardrails import Cover, read_cover
 from authz.policy.index import Binding
 from authz.policy.link import PolicySet
-from authz.policy.load import Loaded
 from authz.policy.prepare import Ground, RequirementCompiler, last_via
 from authz.policy.requirements import Leaves, Names, expand, shared_requirements
 
@@ -42,10 +41,9 @@ class Choice:
 class Side:
     """One of the two directories of a comparison, or the only one of a report."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        assert loaded.policy is not None
-        self.policy: PolicySet = loaded.policy
-        self.parsed: ParsedDirectory = loaded.parsed
+    def __init__(self, policy: PolicySet, parsed: ParsedDirectory) -> None:
+        self.policy = policy
+        self.parsed = parsed
         self.issuers: Mapping[str, IssuerSettings] = self.policy.issuers
         self.documents: dict[str, RoutePolicyDocument] = {
             name: kept.document for name, kept in self.policy.kept.items()
