@@ -1,4 +1,4 @@
-"""The audit trail: one JSON line for each decision, written off the request's thread.
+"""The audit trail: one JSON line for each decision and each act of revocation, written off the request's thread.
 
 Owns: what a line says, the bounded queue, counting what was not written. Must not: hold up a check, write a
 credential, or show more of a request than `RequestView` does. Subjects are written in clear (with their hash): who
@@ -24,7 +24,7 @@ from authz.model.decision import Denial
 from authz.model.errors import Unavailable
 from authz.model.principal import User, Workload
 from authz.model.reason import ALLOWED, Reason
-from authz.model.record import DecisionRecord
+from authz.model.record import DecisionRecord, RevocationRecord
 from authz.observe.logs import timestamp
 from authz.observe.redact import redact
 from authz.observe.sinks import Sink
@@ -34,6 +34,8 @@ BATCH: Final = 256
 """Lines per write: one system call for a burst, and a rotation is noticed in time."""
 RETRY_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 5.0
+
+Record = DecisionRecord | RevocationRecord
 
 _LOG: Final = logging.getLogger("authz.audit")
 _WAKE: Final = None
@@ -59,7 +61,7 @@ class AuditLog:
         self._deny = deny_when_full
         # SimpleQueue: its put takes a fraction of a microsecond and its size is read without a lock. Several threads
         # may pass the bound at once, by their number at most.
-        self._queue: queue.SimpleQueue[DecisionRecord | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._overflow = 0
         self._failed = 0
@@ -79,6 +81,10 @@ class AuditLog:
             self._overflow += 1
         if self._deny:
             raise Unavailable(Reason.OVERLOADED, "the decision could not be recorded")
+
+    def act(self, record: RevocationRecord) -> None:
+        """Queue one act of revocation. Such acts are few and each matters: they pass the bound of the queue."""
+        self._queue.put(record)
 
     def counts(self) -> AuditCounts:
         with self._lock:
@@ -113,7 +119,7 @@ class AuditLog:
             if self._closing.is_set() and self._queue.empty():
                 return
 
-    def _batch(self) -> list[DecisionRecord]:
+    def _batch(self) -> list[Record]:
         """Waits for one record (or a wake-up) and takes what else is there."""
         batch = [self._queue.get()]
         while len(batch) < BATCH:
@@ -123,7 +129,7 @@ class AuditLog:
                 break
         return [record for record in batch if record is not None]
 
-    def _write(self, batch: list[DecisionRecord]) -> None:
+    def _write(self, batch: list[Record]) -> None:
         lines = b"".join(_encoded(batch)) + self._drop_notice()
         while lines or self._reopen:
             try:
@@ -166,11 +172,16 @@ class AuditLog:
             _LOG.info("the audit trail can be written again", extra={"event": "audit_recovered"})
 
 
-def encode(record: DecisionRecord) -> bytes:
+def encode(record: Record) -> bytes:
     """One line: a JSON object of which empty fields are left out."""
+    fields = _revocation(record) if isinstance(record, RevocationRecord) else _decision(record)
+    return _line({name: value for name, value in fields.items() if value not in ("", None)})
+
+
+def _decision(record: DecisionRecord) -> dict[str, object]:
     decision, view = record.decision, record.view
     denial = decision if isinstance(decision, Denial) else None
-    fields: dict[str, object] = {
+    return {
         "event": "decision",
         "id": record.decision_id,
         "time": timestamp(record.time),
@@ -194,7 +205,24 @@ def encode(record: DecisionRecord) -> bytes:
         "revision": record.revision,
         "duration_us": round(record.duration * 1_000_000),
     }
-    return _line({name: value for name, value in fields.items() if value not in ("", None)})
+
+
+def _revocation(record: RevocationRecord) -> dict[str, object]:
+    """A revoked `jti` or `sid` is no credential, so it is written in clear; the sentence is the operator's own."""
+    return {
+        "event": "revocation",
+        "time": timestamp(record.time),
+        "act": record.act,
+        "result": record.result,
+        "by": redact(record.by),
+        "kind": record.kind,
+        "issuer": record.issuer,
+        "value": redact(record.value),
+        "why": redact(record.why),
+        "issued_before": timestamp(record.before) if record.before else "",
+        "until": timestamp(record.until) if record.until else "",
+        "error": record.error,
+    }
 
 
 def _candidate(record: DecisionRecord) -> dict[str, object] | None:
@@ -224,13 +252,14 @@ def _workload(workload: Workload | None) -> dict[str, object] | None:
     return None if workload is None else {"id": str(workload.id), "via": workload.via.value}
 
 
-def _encoded(batch: list[DecisionRecord]) -> Iterator[bytes]:
+def _encoded(batch: list[Record]) -> Iterator[bytes]:
     """A record that can't be encoded leaves a line that says so: it must neither vanish nor end the thread."""
     for record in batch:
         try:
             yield encode(record)
         except Exception as error:  # noqa: BLE001 - the writer must outlive any bug
-            yield _line({"event": "decision_unreadable", "id": record.decision_id, "error": type(error).__name__})
+            name = record.decision_id if isinstance(record, DecisionRecord) else ""
+            yield _line({"event": "decision_unreadable", "id": name, "error": type(error).__name__})
 
 
 def _line(fields: dict[str, object]) -> bytes:
