@@ -1,4 +1,4 @@
-"""One bounded HTTP GET, for key documents that the operator's configuration names.
+"""One bounded HTTP exchange: a GET for key documents, or a form, with servers that the operator's configuration names.
 
 Owns: which URLs and addresses may be fetched (SSRF), TLS verification, time and size limits. Must not: follow
 redirects, read proxy settings, keep connections or cookies, decode content, look at what it fetched. Requests
@@ -113,6 +113,14 @@ def parse_url(text: str) -> FetchUrl:
     return FetchUrl(text=text, scheme=scheme, host=host, port=port, target=target)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A form to post: its encoded body, and what else the request's head says (a client's own credential)."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Fetcher:
     """Fetches documents under one set of rules. Threads may share it: nothing is kept between calls."""
 
@@ -130,13 +138,19 @@ class Fetcher:
 
         `trust` says which servers count; without it, those that the Web PKI or the CA file vouches for.
         """
+        return self._fetch(url, trust or self._web, None)
+
+    def post(self, url: str, form: Form) -> Fetched:
+        """As `get`, for the answer to a form."""
+        return self._fetch(url, self._web, form)
+
+    def _fetch(self, url: str, trust: ServerTrust, form: Form | None) -> Fetched:
         target = parse_url(url)
         deadline = self._clock() + self._rules.timeout
         addresses = self._addresses(target)
-        trust = trust or self._web
         backend = _PinnedBackend(addresses, deadline=deadline, clock=self._clock, check=trust.check)
         try:
-            return self._exchange(target, backend, trust)
+            return self._exchange(target, backend, trust, form)
         except UntrustedServer as error:
             raise FetchError(str(error), cause=Cause.TLS) from None
         except httpcore.TimeoutException:
@@ -161,12 +175,17 @@ class Fetcher:
             _check_address(text, loopback_only=url.scheme == "http", allow_private=self._rules.allow_private)
         return found[:MAX_ADDRESSES]
 
-    def _exchange(self, url: FetchUrl, backend: httpcore.NetworkBackend, trust: ServerTrust) -> Fetched:
+    def _exchange(
+        self, url: FetchUrl, backend: httpcore.NetworkBackend, trust: ServerTrust, form: Form | None,
+    ) -> Fetched:
         # Made anew for each fetch, so that a rotated CA file or bundle counts at once.
         context = trust.context() if url.scheme == "https" else None
         with (
             httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool,
-            pool.stream("GET", _wire_url(url), headers=_request_headers(url)) as response,
+            pool.stream(
+                "GET" if form is None else "POST", _wire_url(url), headers=_request_headers(url, form),
+                content=None if form is None else form.body,
+            ) as response,
         ):
             headers = {name.lower(): value for name, value in response.headers}
             self._check_head(response.status, headers)
@@ -320,10 +339,16 @@ def _wire_url(url: FetchUrl) -> httpcore.URL:
     return httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
 
 
-def _request_headers(url: FetchUrl) -> list[tuple[str, str]]:
+def _request_headers(url: FetchUrl, form: Form | None) -> list[tuple[str, str]]:
     host = f"[{url.host}]" if ":" in url.host else url.host
     default = url.port == _DEFAULT_PORTS[url.scheme]
-    return [("host", host if default else f"{host}:{url.port}"), *_REQUEST_HEADERS]
+    head = [("host", host if default else f"{host}:{url.port}"), *_REQUEST_HEADERS]
+    if form is not None:
+        head += [
+            ("content-type", "application/x-www-form-urlencoded"), ("content-length", str(len(form.body))),
+            *form.headers,
+        ]
+    return head
 
 
 def _max_age(headers: dict[bytes, bytes]) -> float | None:
