@@ -57,7 +57,7 @@ class EndpointBundle(BackgroundSource[TrustBundle]):
             return
         before = self.bootstrap.changed_at
         self.bootstrap.poll()
-        if self.bootstrap.changed_at != before and self._good is not None:
+        if self.bootstrap.changed_at != before:
             with self._lock:
                 self._asked = True  # What the operator wrote may be what lets the next fetch succeed.
             self._wake.set()

@@ -129,7 +129,8 @@ class WorkloadApi:
             age, error, failures, cause = self._age(), self._error, self._failures, self._cause
         freshness = freshness_of(age, max_stale=self._env.rules.max_stale, failing=bool(error))
         if missing:
-            freshness, error, cause = Freshness.ABSENT, error or missing, cause if error else Cause.WORKLOAD_API
+            freshness, error = Freshness.ABSENT, error or missing
+            cause = Cause.WORKLOAD_API if cause is Cause.NONE else cause
         return SourceState(
             name=name, freshness=freshness, age=None if missing else age, size=size, revision=revision, error=error,
             failures=failures, cause=cause, origin=f"workload API {self.address}",
