@@ -1,7 +1,8 @@
 """The composition root: the one place that picks concrete classes and says in which order they start and end.
 
 From `Settings` to a running service. What can't start raises `PolicyRefused` (a policy nobody can serve),
-`ListenError` (an address, a key) or OSError (the audit file); whatever had begun by then is ended again.
+`ListenError` (an address, a key), `SettingsError` (a file or a library that they need) or OSError (the audit file);
+whatever had begun by then is ended again.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
 from authz import __version__
-from authz.config.settings import Settings, TlsSettings
+from authz.authn.dpop import ProofRules
+from authz.config.settings import DpopSettings, Settings, TlsSettings
 from authz.engine.check import DecisionPoint
+from authz.engine.ports import Outside
 from authz.engine.token_cache import TokenCache
 from authz.model.request import Limits
 from authz.observe.audit import AuditLog
@@ -32,9 +35,13 @@ from authz.server.tls import TlsFiles, WorkloadMaterial
 from authz.sources.background import Surroundings
 from authz.sources.bundles import BundleStore
 from authz.sources.fetch import Fetcher, FetchRules
+from authz.sources.introspection import MAX_ANSWER_BYTES, Introspector
 from authz.sources.jwks import KeyStore
+from authz.sources.nonce_keys import NonceKeys
 from authz.sources.reload import PolicyDirectory
+from authz.sources.replays import LocalReplays, StoredReplays
 from authz.sources.schedule import RefreshRules
+from authz.sources.store import StoreAddress
 from authz.sources.workload_api import WorkloadApi
 
 _LOG: Final = logging.getLogger("authz.app")
@@ -56,7 +63,10 @@ def serve(settings: Settings, events: Events) -> bool:
 
         limits = _limits(settings)
         tokens = _token_cache(settings)
-        point = DecisionPoint(sources.policies, sources.keys, sources.trust_bundles, tokens, limits)
+        outside = _outside(settings, closing)
+        point = DecisionPoint(
+            sources.policies, sources.keys, sources.trust_bundles, tokens, limits, outside=outside,
+        )
         recorders: tuple[Recorder, ...] = (metrics,) if audit is None else (audit, metrics)
         deadlines = Deadlines(maximum=settings.deadlines.default, margin=settings.deadlines.margin)
         service = CheckService(
@@ -94,11 +104,47 @@ def _sources(settings: Settings) -> states.RunningStates:
     )
 
 
-def fetcher_of(settings: Settings) -> Fetcher:
-    """What fetches keys and bundles under the settings' rules."""
+def _outside(settings: Settings, closing: ExitStack) -> Outside:
+    """What some checks wait for. A part of the threads is kept for those that needn't."""
+    threads = settings.limits.concurrency
+    limit = max(1, threads - max(1, threads // 4))
+    answers = fetcher_of(settings, max_bytes=MAX_ANSWER_BYTES)
+    introspector = Introspector(settings.policy_dir, answers.post, limit=limit, report=states.report)
+    closing.callback(introspector.close)
+    address = store_of(settings)
+    replays = LocalReplays() if address is None else StoredReplays(address, limit=limit)
+    closing.callback(replays.close)
+    return Outside(introspection=introspector, replays=replays, proof_rules=_proof_rules(settings.dpop))
+
+
+def _proof_rules(dpop: DpopSettings) -> Callable[[], ProofRules]:
+    schemes = frozenset({"https", "http"} if dpop.http else {"https"})
+    if not dpop.nonces:
+        rules = ProofRules(window=dpop.window, schemes=schemes)
+        return lambda: rules
+    nonces = NonceKeys(dpop.nonce_key_file, report=states.report)
+    return lambda: ProofRules(
+        window=dpop.window, schemes=schemes, nonce_keys=nonces.keys(), nonce_lifetime=dpop.nonce_lifetime,
+    )
+
+
+def store_of(settings: Settings) -> StoreAddress | None:
+    """Where the shared store is; None without one."""
+    store = settings.store
+    if store.url is None:
+        return None
+    return StoreAddress(
+        url=store.url, user=store.user or "", password_file=store.password_file, ca_file=store.ca_file,
+        timeout=store.timeout, prefix=store.prefix,
+    )
+
+
+def fetcher_of(settings: Settings, *, max_bytes: int | None = None) -> Fetcher:
+    """What fetches keys and bundles under the settings' rules, or something smaller."""
     keys = settings.keys
     return Fetcher(FetchRules(
-        timeout=keys.timeout, max_bytes=keys.size, allow_private=keys.allow_private, ca_file=keys.ca_file,
+        timeout=keys.timeout, max_bytes=max_bytes or keys.size, allow_private=keys.allow_private,
+        ca_file=keys.ca_file,
     ))
 
 

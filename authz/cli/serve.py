@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     # GRPC_VERBOSITY=INFO brings them back, for finding out why an Envoy can't connect.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from authz import app
+    from authz.model.errors import SettingsError
     from authz.observe import logs
     from authz.server.front import ListenError
     from authz.server.lifecycle import Events
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(line, file=sys.stderr)
         text = f"the policy directory {settings.policy_dir} can't be served"
         raise CommandFailed(_code_of(refused.faults), text) from refused
-    except ListenError as error:
+    except (ListenError, SettingsError) as error:
         raise CommandFailed(ENVIRONMENT, str(error)) from error
     except OSError as error:
         raise CommandFailed(ENVIRONMENT, f"{error.filename or 'system'}: {error.strerror}") from error

@@ -230,8 +230,11 @@ def _from_environment(
 
 def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> Iterator[str]:
     yield from _tls(settings.tls, origins)
+    yield from _revocation(settings, origins)
     if settings.admin_listen is not None and settings.admin_listen.is_unix:
         yield f"{origins['admin_listen']}: admin_listen: probes and scrapers need HOST:PORT"
+    if settings.dpop.nonce_key_file is not None and not settings.dpop.nonces:
+        yield f"{origins['dpop.nonce_key_file']}: dpop.nonce_key_file: it isn't used unless dpop.nonces is true"
     yield from _exposed(settings, origins)
 
 
@@ -259,6 +262,22 @@ def _tls(tls: TlsSettings, origins: Mapping[str, Origin]) -> Iterator[str]:
             f"{origins['tls.may_connect']}: tls.may_connect: "
             "it needs tls.cert, tls.key and tls.client_ca, or tls.workload_api"
         )
+
+
+def _revocation(settings: Settings, origins: Mapping[str, Origin]) -> Iterator[str]:
+    chosen, tls = settings.revocation, settings.tls
+    if chosen.listen is not None:
+        where = f"{origins['revocation.listen']}: revocation.listen"
+        if tls.cert is None or tls.key is None or tls.client_ca is None:
+            yield f"{where}: it needs tls.cert, tls.key and tls.client_ca"
+        if not chosen.operators:
+            yield f"{where}: it needs revocation.operators (who may revoke)"
+        if chosen.listen.is_unix:
+            yield f"{where}: it is HOST:PORT; revocation.socket is the Unix socket"
+    elif chosen.operators:
+        yield f"{origins['revocation.operators']}: revocation.operators: it needs revocation.listen"
+    if chosen.logout and settings.admin_listen is None:
+        yield f"{origins['revocation.logout']}: revocation.logout: it needs admin_listen"
 
 
 def _exposed(settings: Settings, origins: Mapping[str, Origin]) -> Iterable[str]:

@@ -18,6 +18,7 @@ from authz.config.kinds import (
     Choice,
     Count,
     FilePath,
+    IssuerClient,
     Kind,
     Many,
     Optional,
@@ -150,6 +151,25 @@ class TokenCacheSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DpopSettings:
+    """The group `dpop`; times in seconds."""
+
+    window: float = _setting(Seconds(1.0, 600.0), 60.0, "How old a proof may be.")
+    http: bool = _setting(
+        Switch(), False, "Whether proofs may also be for http:// URLs (a provider of the own machine, tests).",
+    )
+    nonces: bool = _setting(
+        Switch(), False, "Whether a proof has to hold a nonce of ours; a client without one is given one.",
+    )
+    nonce_lifetime: float = _setting(Seconds(10.0, 3600.0), 300.0, "How long a nonce is taken.")
+    nonce_key_file: Path | None = _setting(
+        Optional(FilePath()), None,
+        "File with the key that makes nonces (32 octets or more), the same for all processes; re-read when it "
+        "changes. Unset: a key of this process alone.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
     """The group `audit`."""
 
@@ -181,6 +201,44 @@ class StoreSettings:
     )
     timeout: float = _setting(Seconds(0.01, 10.0), 0.25, "Longest wait for one answer of the store.")
     prefix: str = _setting(Text(), "authz:", "Begins every key there; the same for all processes that belong together.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationSettings:
+    """The group `revocation`; without `socket`, `listen`, `logout` and `store.url` there is no list. Times in seconds."""
+
+    socket: ListenAddress | None = _setting(
+        Optional(UnixSocket()), None, "Unix socket for `authz revoke` on this machine: root's and our own user's.",
+    )
+    group: bool = _setting(
+        Switch(), False, "Whether members of the socket's group may revoke too (mode 0660 instead of 0600).",
+    )
+    listen: ListenAddress | None = _setting(
+        Optional(Address()), None, "Address for `authz revoke` from elsewhere, over mTLS with the files of `tls`.",
+    )
+    operators: tuple[SpiffeId, ...] = _setting(
+        Many(Spiffe()), (), "SPIFFE IDs that may revoke at `revocation.listen`.",
+    )
+    logout: tuple[tuple[str, str], ...] = _setting(
+        Many(IssuerClient()), (),
+        "Issuers whose back-channel logouts are taken at `/logout/ISSUER` of the admin address, each with a client "
+        "id that it knows us by.",
+    )
+    file: Path = _setting(
+        FilePath(), Path("/var/lib/authz/revocations.jsonl"),
+        "Where one process keeps its list when there is no `store.url`.",
+    )
+    capacity: int = _setting(
+        Count(1000, 20_000_000), 1_000_000, "Most entries; a million take about 110 MB. Beyond it an act is refused.",
+    )
+    max_stale: float = _setting(
+        Seconds(2.0, 3600.0), 30.0,
+        "Age of what is known from which issuers with `revocation: strict` answer 503; others go on with it.",
+    )
+
+    @property
+    def enabled(self) -> bool:
+        return self.socket is not None or self.listen is not None or bool(self.logout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,8 +288,12 @@ class Settings:
     deadlines: DeadlineSettings = _group(DeadlineSettings, "Time for one check.")
     keys: KeySettings = _group(KeySettings, "Fetching issuers' keys and trust bundles.")
     token_cache: TokenCacheSettings = _group(TokenCacheSettings, "Remembering verified tokens.")
+    dpop: DpopSettings = _group(DpopSettings, "Proofs of possession (RFC 9449).")
     audit: AuditSettings = _group(AuditSettings, "The record of every decision.")
     store: StoreSettings = _group(StoreSettings, "The shared store (needs the extra `redis`).")
+    revocation: RevocationSettings = _group(
+        RevocationSettings, "What is refused before it expires (see revocation.md).",
+    )
     log: LogSettings = _group(LogSettings, "Logs of the service itself, on stderr.")
 
 
