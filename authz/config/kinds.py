@@ -218,6 +218,22 @@ class UnixSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerClient:
+    """An issuer by its name in the policies, and a client id that it knows us by."""
+
+    description: str = "`ISSUER=CLIENT_ID`"
+
+    def read(self, value: object) -> tuple[str, str]:
+        issuer, equals, client = _text(value).partition("=")
+        if not (issuer and equals and client):
+            raise ValueError("it is ISSUER=CLIENT_ID, the issuer by its name in the policies")
+        return issuer, client
+
+    def show(self, value: tuple[str, str]) -> str:
+        return "=".join(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Optional:
     """Another kind, or the word that means "none"."""
 

@@ -205,7 +205,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationSettings:
-    """The group `revocation`; without `socket`, `listen`, `logout` and `store.url` there is no list. Times in seconds."""
+    """The group `revocation`; without `socket`, `listen`, `logout` and `store.url` there is no list."""
 
     socket: ListenAddress | None = _setting(
         Optional(UnixSocket()), None, "Unix socket for `authz revoke` on this machine: root's and our own user's.",

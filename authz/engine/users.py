@@ -115,7 +115,7 @@ class Users:
             raise Refused(Reason.ISSUER_UNKNOWN, "no configured issuer has this iss")
         _check_permitted(settings, exam.usage)
         presented = self._with_proof(presented, exam)
-        search = _KeySearch(self._keys, settings)
+        search = KeySearch(self._keys, settings)
         token = verify(unverified, settings, search.find, presented, now=exam.now)
         until = min(token.expires_at, exam.now + self._tokens.max_age)
         return self._judged(digest, token, settings, presented, keys=search.revision, until=until)
@@ -175,7 +175,7 @@ class Users:
         )
 
 
-class _KeySearch:
+class KeySearch:
     """One look into an issuer's keys; remembers the revision of the set that was looked into."""
 
     __slots__ = ("_keys", "_settings", "revision")

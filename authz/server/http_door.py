@@ -6,6 +6,7 @@ asked. GET and HEAD carry no body; POST carries one with a length. What breaks a
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from authz import __version__
 
+_LOG: Final = logging.getLogger("authz.server")
 HEAD_BYTES: Final = 8 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024
 SECONDS: Final = 5.0
@@ -122,8 +124,10 @@ class _BoundedServer(HTTPServer):
             connection.settimeout(SECONDS)
             spoken, caller = self._admit(connection)
             self.finish_request(spoken, caller)
-        except (OSError, ValueError, NotAdmitted):
-            pass  # The caller hung up, spoke no HTTP or may not come in: nothing is owed to it.
+        except NotAdmitted as error:
+            _LOG.warning("a caller was turned away", extra={"event": "caller_refused", "why": str(error)})
+        except (OSError, ValueError):
+            pass  # The caller hung up, or spoke no HTTP: nothing is owed to it.
         finally:
             self.shutdown_request(spoken)
             self._places.release()

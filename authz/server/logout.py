@@ -1,0 +1,148 @@
+"""`POST /logout/ISSUER`: OpenID Connect Back-Channel Logout 1.0, the side that is told.
+
+Owns: the form of the request (§2.5) and of its answer (§2.8), that a logout token is taken once, and what a logout
+revokes. Must not: trust anything but the token's own signature: who posts it doesn't matter.
+
+A token of the session that ended is refused by its `sid`. Tokens without `sid` can't be told from those of the
+subject's other sessions: the ones that were issued until the logout are refused too. A logout without `sid` ends all
+sessions of its subject (§2.4).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from authz.authn.jws import malformed
+from authz.authn.logout_token import Logout, verify_logout
+from authz.engine.ports import IssuerKeys
+from authz.engine.users import KeySearch
+from authz.model.errors import Refused, Unavailable
+from authz.model.issuer import IssuerSettings
+from authz.model.reason import Reason
+from authz.model.revocation import RevocationKind
+from authz.server.http_door import HttpRequest, Page
+from authz.server.revoking import EVERYWHERE, Act, ActRefused, Revoker
+
+_LOG: Final = logging.getLogger("authz.server")
+_JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+MAX_TOKEN_BYTES: Final = 16 * 1024
+MAX_REMEMBERED: Final = 10_000
+"""Logout tokens that are known to have been taken. One that was forgotten and comes again changes nothing: its entries
+are those of the first time, with the same times."""
+KEY_WAITS: Final = 30
+KEY_WAIT_SECONDS: Final = 0.1
+"""A provider signs with a new key at times, and tells of a logout only once: the fetch is waited for, here where no
+request of a user waits."""
+
+
+class LogoutEndpoint:
+    """See the module. `clients` are, by issuer name, the client ids that the issuer knows us by."""
+
+    def __init__(
+        self,
+        revoker: Revoker,
+        issuers: Callable[[], Mapping[str, IssuerSettings]],
+        keys: IssuerKeys,
+        clients: Mapping[str, frozenset[str]],
+        *,
+        wall: Callable[[], float] = time.time,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._revoker = revoker
+        self._issuers = issuers
+        self._keys = keys
+        self._clients = clients
+        self._wall = wall
+        self._wait = wait
+        self._taken = _Taken()
+
+    def answer(self, name: str, request: HttpRequest) -> Page:
+        """200 when the logout is in force everywhere, else 400 with an error as in RFC 6749 §5.2 (BCL §2.8)."""
+        clients, settings = self._clients.get(name), self._issuers().get(name)
+        if clients is None or settings is None:
+            return _error(404, "invalid_request", "no such issuer sends logouts here")
+        try:
+            logout = self._verified(_token_of(request), settings, clients)
+            if (name, logout.jti) in self._taken:
+                raise Refused(Reason.TOKEN_MALFORMED, "the logout token was taken before (BCL §2.6)")
+            everywhere = [self._revoker.do(act, name="logout").result for act in _acts(logout)]
+        except ActRefused as error:
+            return _error(400, "temporarily_unavailable", str(error))
+        except Refused as error:
+            _LOG.warning(
+                "a back-channel logout was refused",
+                extra={"event": "logout_refused", "issuer": name, "reason": error.reason.code, "detail": error.detail},
+            )
+            return _error(400, "invalid_request", error.detail)
+        if set(everywhere) != {EVERYWHERE}:
+            return _error(400, "temporarily_unavailable", "not every instance knows of the logout yet")
+        self._taken.add((name, logout.jti))
+        return Page(200, _JSON, b"{}")
+
+    def _verified(self, token: str, settings: IssuerSettings, clients: frozenset[str]) -> Logout:
+        for _ in range(KEY_WAITS):
+            try:
+                return self._verify(token, settings, clients)
+            except Unavailable:
+                self._wait(KEY_WAIT_SECONDS)
+        return self._verify(token, settings, clients)
+
+    def _verify(self, token: str, settings: IssuerSettings, clients: frozenset[str]) -> Logout:
+        search = KeySearch(self._keys, settings)
+        return verify_logout(token, settings, search.find, clients, limit=MAX_TOKEN_BYTES, now=self._wall())
+
+
+class _Taken:
+    """The last logout tokens that were taken, by issuer and `jti`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def __contains__(self, which: tuple[str, str]) -> bool:
+        with self._lock:
+            return which in self._known
+
+    def add(self, which: tuple[str, str]) -> None:
+        with self._lock:
+            self._known[which] = None
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+
+
+def _token_of(request: HttpRequest) -> str:
+    """The one `logout_token` of a form (BCL §2.5); raises `Refused`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise malformed("a logout is posted as a form (BCL §2.5)")
+    try:
+        fields = parse_qsl(request.body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=8)
+    except ValueError:
+        raise malformed("a logout is posted as a form (BCL §2.5)") from None
+    tokens = [value for name, value in fields if name == "logout_token"]
+    if len(tokens) != 1:
+        raise malformed("a logout has one logout_token (BCL §2.5)")
+    return tokens[0]
+
+
+def _acts(logout: Logout) -> Iterator[Act]:
+    """What a logout revokes; `before` is by the issuer's own clock, which dates its tokens."""
+    by, why, before = f"issuer:{logout.issuer}", "back-channel logout", int(logout.issued_at)
+    if logout.session:
+        yield Act(kind=RevocationKind.SESSION, value=logout.session, by=by, why=why, issuer=logout.issuer)
+    if logout.subject:
+        kind = RevocationKind.SESSIONLESS if logout.session else RevocationKind.SUBJECT
+        yield Act(kind=kind, value=logout.subject, by=by, why=why, issuer=logout.issuer, before=before)
+
+
+def _error(status: int, error: str, description: str) -> Page:
+    document = {"error": error, "error_description": description}
+    return Page(status, _JSON, json.dumps(document).encode())
