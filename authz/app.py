@@ -19,17 +19,24 @@ from authz.authn.dpop import ProofRules
 from authz.config.settings import DpopSettings, Settings, TlsSettings
 from authz.engine.check import DecisionPoint
 from authz.engine.ports import Outside
+from authz.engine.revocations import RevocationPlane
 from authz.engine.token_cache import TokenCache
+from authz.model.issuer import IssuerSettings
+from authz.model.record import RevocationRecord
 from authz.model.request import Limits
 from authz.observe.audit import AuditLog
 from authz.observe.metrics import Metrics
 from authz.observe.sinks import open_sink
 from authz.server import lifecycle, states
-from authz.server.admin import AdminPages, AdminServer
+from authz.server.admin import AdminPages, AdminServer, Logout
+from authz.server.control import Control
+from authz.server.doors import doors_of
 from authz.server.front import Listening, choose
 from authz.server.grpcio_front import GrpcioFront, GrpcioOptions, MutualTls
 from authz.server.lifecycle import DrainTimes, Event, Events
+from authz.server.logout import LogoutEndpoint, logout_clients
 from authz.server.readiness import Readiness
+from authz.server.revoking import Revoker
 from authz.server.service import CheckService, Deadlines, Recorder
 from authz.server.tls import TlsFiles, WorkloadMaterial
 from authz.sources.background import Surroundings
@@ -38,8 +45,12 @@ from authz.sources.fetch import Fetcher, FetchRules
 from authz.sources.introspection import MAX_ANSWER_BYTES, Introspector
 from authz.sources.jwks import KeyStore
 from authz.sources.nonce_keys import NonceKeys
+from authz.sources.redis_stream import RedisStream
 from authz.sources.reload import PolicyDirectory
 from authz.sources.replays import LocalReplays, StoredReplays
+from authz.sources.revocation_file import FileJournal
+from authz.sources.revocation_stream import StreamJournal
+from authz.sources.revocations import Journal, RevocationList
 from authz.sources.schedule import RefreshRules
 from authz.sources.store import StoreAddress
 from authz.sources.workload_api import WorkloadApi
@@ -64,8 +75,13 @@ def serve(settings: Settings, events: Events) -> bool:
         limits = _limits(settings)
         tokens = _token_cache(settings)
         outside = _outside(settings, closing)
+        revocations = sources.revoked
+        if revocations is not None:
+            closing.callback(revocations.close)
+            revocations.open()
         point = DecisionPoint(
             sources.policies, sources.keys, sources.trust_bundles, tokens, limits, outside=outside,
+            revocations=revocations,
         )
         recorders: tuple[Recorder, ...] = (metrics,) if audit is None else (audit, metrics)
         deadlines = Deadlines(maximum=settings.deadlines.default, margin=settings.deadlines.margin)
@@ -78,7 +94,10 @@ def serve(settings: Settings, events: Events) -> bool:
 
         sources.policies.load_first()
         sources.policies.start()
-        _start_admin(settings, AdminPages(readiness, metrics.exposition), closing)
+        logout = None
+        if revocations is not None:
+            logout = _start_revoking(settings, sources, revocations, audit, metrics, closing)
+        _start_admin(settings, AdminPages(readiness, metrics.exposition, logout), closing)
         listening = front.start()
         _announce(settings, sources, listening)
 
@@ -100,8 +119,39 @@ def _sources(settings: Settings) -> states.RunningStates:
     )
     return states.RunningStates(
         policies=policies, keys=key_store, trust_bundles=bundles, workload_apis=tuple(apis.values()),
-        own=apis.get(str(settings.tls.workload_api)),
+        own=apis.get(str(settings.tls.workload_api)), revoked=_revocations(settings),
     )
+
+
+def _revocations(settings: Settings) -> RevocationList | None:
+    """None without a store that others may write to and without a way to revoke here."""
+    chosen, address = settings.revocation, store_of(settings)
+    if address is None and not chosen.enabled:
+        return None
+    journal: Journal = FileJournal(chosen.file) if address is None else StreamJournal(RedisStream(address))
+    return RevocationList(RevocationPlane(chosen.capacity), journal, max_stale=chosen.max_stale)
+
+
+def _start_revoking(
+    settings: Settings, sources: states.RunningStates, revocations: RevocationList, audit: AuditLog | None,
+    metrics: Metrics, closing: ExitStack,
+) -> Logout:
+    """Follow the store and open the doors; the answer to back-channel logouts."""
+    def issuers() -> Mapping[str, IssuerSettings]:
+        policy = sources.policies.current()
+        return {} if policy is None else policy.issuers
+
+    revocations.start()
+    revoker = Revoker(revocations, issuers, _unrecorded if audit is None else audit.act)
+    states.show_acts(metrics, revoker)
+    for door in doors_of(settings, Control(revoker, revocations)):
+        closing.callback(door.close)
+        _LOG.info("revocations are taken", extra={"event": "revoking", "address": door.start()})
+    return LogoutEndpoint(revoker, issuers, sources.keys, logout_clients(settings.revocation.logout)).answer
+
+
+def _unrecorded(_record: RevocationRecord) -> None:
+    """Without an audit trail; the log has a line for each act all the same."""
 
 
 def _outside(settings: Settings, closing: ExitStack) -> Outside:

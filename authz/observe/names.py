@@ -77,6 +77,34 @@ SVID_STATE: Final = Instrument(
     "authz.svid.state", Shape.GAUGE, "", "1 for what our certificate is, and why the last attempt failed.",
     ("id", "state", "reason"),
 )
+REVOCATIONS: Final = Instrument(
+    "authz.revocations.entries", Shape.GAUGE, "", "Entries of the revocation list in force.", ("kind",),
+)
+REVOCATIONS_CAPACITY: Final = Instrument(
+    "authz.revocations.capacity", Shape.GAUGE, "", "Entries that there is room for.",
+)
+REVOCATIONS_AGE: Final = Instrument(
+    "authz.revocations.age", Shape.GAUGE, "s", "Time since the store of the revocations last answered.",
+)
+REVOCATIONS_STALE: Final = Instrument(
+    "authz.revocations.stale", Shape.GAUGE, "",
+    "1 while what is known is older than its bound or incomplete: strict issuers deny.",
+)
+REVOCATIONS_PENDING: Final = Instrument(
+    "authz.revocations.pending", Shape.GAUGE, "", "Acts in force here that the store couldn't take yet.",
+)
+REVOCATIONS_FULL: Final = Instrument(
+    "authz.revocations.full", Shape.GAUGE, "", "1 while there is an entry that there is no room for.",
+)
+REVOCATIONS_UNREADABLE: Final = Instrument(
+    "authz.revocations.unreadable", Shape.GAUGE, "", "Records of the store that can't be read.",
+)
+REVOCATIONS_GAPS: Final = Instrument(
+    "authz.revocations.gaps", Shape.COUNTER, "", "How often the store had lost what it held before.",
+)
+REVOCATION_ACTS: Final = Instrument(
+    "authz.revocation.acts", Shape.COUNTER, "", "Acts of revocation asked for at this instance.", ("act", "result"),
+)
 POLICY_INFO: Final = Instrument(
     "authz.policy.info", Shape.GAUGE, "", "1 for the policy revision in force.", ("revision",),
 )
@@ -102,6 +130,8 @@ AUDIT_WAITING: Final = Instrument(
 INSTRUMENTS: Final = (
     DECISIONS, CANDIDATES, IN_FLIGHT, TOKEN_CACHE, TOKEN_CACHE_SIZE, KEYS_AGE, KEYS_COUNT, KEYS_FAILURES, KEYS_STATE,
     BUNDLE_AGE, BUNDLE_COUNT, BUNDLE_FAILURES, BUNDLE_STATE, SVID_AGE, SVID_EXPIRY, SVID_STATE,
+    REVOCATIONS, REVOCATIONS_CAPACITY, REVOCATIONS_AGE, REVOCATIONS_STALE, REVOCATIONS_PENDING, REVOCATIONS_FULL,
+    REVOCATIONS_UNREADABLE, REVOCATIONS_GAPS, REVOCATION_ACTS,
     POLICY_INFO, POLICY_LOADS, POLICY_REFUSED, POLICY_FAULTS, POLICY_STATUS, AUDIT_DROPPED, AUDIT_WAITING,
 )
 DURATION_BUCKETS: Final = (

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -98,6 +98,14 @@ class LogoutEndpoint:
     def _verify(self, token: str, settings: IssuerSettings, clients: frozenset[str]) -> Logout:
         search = KeySearch(self._keys, settings)
         return verify_logout(token, settings, search.find, clients, limit=MAX_TOKEN_BYTES, now=self._wall())
+
+
+def logout_clients(pairs: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
+    """The client ids by issuer name, out of the setting's pairs."""
+    found: dict[str, set[str]] = {}
+    for issuer, client in pairs:
+        found.setdefault(issuer, set()).add(client)
+    return {issuer: frozenset(clients) for issuer, clients in found.items()}
 
 
 class _Taken:

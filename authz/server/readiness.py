@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from authz.policy.link import PolicyState
+from authz.sources.revocations import RevocationState
 from authz.sources.state import SourceState
 
 
@@ -40,6 +41,10 @@ class States(Protocol):
         """Our own certificate, where somebody hands it to us."""
         ...
 
+    def revocations(self) -> RevocationState | None:
+        """None: nothing can be revoked at this service."""
+        ...
+
     def tried(self) -> bool:
         """Whether each issuer's keys and each bundle were asked for at least once, whatever came of it."""
         ...
@@ -55,6 +60,7 @@ class Report:
     issuers: tuple[SourceState, ...]
     bundles: tuple[SourceState, ...]
     certificates: tuple[SourceState, ...] = ()
+    revocations: RevocationState | None = None
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -68,6 +74,7 @@ class Report:
             "issuers": {state.name: _source_json(state) for state in self.issuers},
             "bundles": {state.name: _source_json(state) for state in self.bundles},
             "certificates": {state.name: _source_json(state) for state in self.certificates},
+            "revocations": None if self.revocations is None else _revocations_json(self.revocations),
         }
 
 
@@ -84,27 +91,43 @@ class Readiness:
 
     def report(self) -> Report:
         policy = self._states.policy()
-        summary = _summary(self._draining, policy, self._states.tried)
+        revocations = self._states.revocations()
+        summary = _summary(self._draining, policy, self._states.tried, revocations)
         return Report(
             summary=summary, ready=summary == _READY, policy=policy,
             issuers=self._states.issuers(), bundles=self._states.bundles(),
-            certificates=self._states.certificates(),
+            certificates=self._states.certificates(), revocations=revocations,
         )
 
 
 _READY = "ready"
 
 
-def _summary(draining: bool, policy: PolicyReport, tried: Callable[[], bool]) -> str:
+def _summary(
+    draining: bool, policy: PolicyReport, tried: Callable[[], bool], revocations: RevocationState | None,
+) -> str:
     if draining:
         return "draining"
     if not policy.loaded:
         return "no policy is loaded"
+    if revocations is not None and not revocations.journal.tried:
+        return "revocations have not been read yet"
     return _READY if tried() else "keys and bundles have not been tried yet"
 
 
 def _policy_json(state: PolicyState) -> dict[str, object]:
     return {"status": state.status.value, "faults": list(state.faults), "unavailable_routes": list(state.routes)}
+
+
+def _revocations_json(state: RevocationState) -> dict[str, object]:
+    journal = state.journal
+    return {
+        "state": "stale" if state.stale else "fresh", "store": journal.store, "loaded": journal.loaded,
+        "age_seconds": None if journal.age is None else round(journal.age, 1),
+        "entries": {kind.value: count for kind, count in state.entries.items()}, "capacity": state.capacity,
+        "full": state.overflowed, "pending": state.pending, "gaps": journal.gaps,
+        "unreadable": journal.unreadable, "error": journal.error,
+    }
 
 
 def _source_json(state: SourceState) -> dict[str, object]:

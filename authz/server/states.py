@@ -17,9 +17,11 @@ from authz.observe.audit import AuditLog
 from authz.observe.metrics import Metrics, Reading
 from authz.server.admission import Admission
 from authz.server.readiness import PolicyReport
+from authz.server.revoking import Revoker
 from authz.sources.bundles import BundleStore
 from authz.sources.jwks import KeyStore
 from authz.sources.reload import PolicyDirectory
+from authz.sources.revocations import RevocationList, RevocationState
 from authz.sources.state import SourceEvent, SourceState
 from authz.sources.workload_api import WorkloadApi
 
@@ -54,6 +56,7 @@ class RunningStates:
     workload_apis: tuple[WorkloadApi, ...] = ()
     own: WorkloadApi | None = None
     """Where our own certificate comes from, if not from files."""
+    revoked: RevocationList | None = None
 
     def policy(self) -> PolicyReport:
         state = self.policies.state()
@@ -72,6 +75,9 @@ class RunningStates:
 
     def tried(self) -> bool:
         return self.keys.tried_once() and self.trust_bundles.tried_once()
+
+    def revocations(self) -> RevocationState | None:
+        return None if self.revoked is None else self.revoked.state()
 
 
 def show(
@@ -105,8 +111,38 @@ def show(
     if audit is not None:
         readers[names.AUDIT_DROPPED] = lambda: _dropped(audit)
         readers[names.AUDIT_WAITING] = lambda: [Reading(audit.counts().waiting)]
+    if states.revoked is not None:
+        readers |= _revocation_readers(states.revoked)
     for instrument, read in readers.items():
         metrics.observe(instrument, read)
+
+
+def show_acts(metrics: Metrics, revoker: Revoker) -> None:
+    """Let `metrics` read what was asked for at the doors of revocation."""
+    metrics.observe(names.REVOCATION_ACTS, lambda: [
+        Reading(count, labels) for labels, count in revoker.counts().items()
+    ])
+
+
+def _revocation_readers(revoked: RevocationList) -> dict[names.Instrument, Callable[[], Iterable[Reading]]]:
+    values: dict[names.Instrument, Callable[[RevocationState], float | None]] = {
+        names.REVOCATIONS_CAPACITY: lambda state: state.capacity,
+        names.REVOCATIONS_AGE: lambda state: state.journal.age,
+        names.REVOCATIONS_STALE: lambda state: int(state.stale),
+        names.REVOCATIONS_PENDING: lambda state: state.pending,
+        names.REVOCATIONS_FULL: lambda state: int(state.overflowed),
+        names.REVOCATIONS_UNREADABLE: lambda state: state.journal.unreadable,
+        names.REVOCATIONS_GAPS: lambda state: state.journal.gaps,
+    }
+
+    def reader(value: Callable[[RevocationState], float | None]) -> Callable[[], Iterable[Reading]]:
+        return lambda: [Reading(found) for found in (value(revoked.state()),) if found is not None]
+
+    readers = {instrument: reader(value) for instrument, value in values.items()}
+    readers[names.REVOCATIONS] = lambda: [
+        Reading(count, (kind.value,)) for kind, count in revoked.state().entries.items()
+    ]
+    return readers
 
 
 def _ages(states: Iterable[SourceState]) -> list[Reading]:

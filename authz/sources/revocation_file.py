@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -28,7 +29,7 @@ COMPACT_AT: Final = 1000
 class FileJournal:
     """See the module. `wall` is seconds since the epoch. Used by the list's own thread and by those of its doors."""
 
-    def __init__(self, path: Path, *, wall: Callable[[], float]) -> None:
+    def __init__(self, path: Path, *, wall: Callable[[], float] = time.time) -> None:
         self._path = path
         self._wall = wall
         self._lock: int | None = None
@@ -111,7 +112,7 @@ class FileJournal:
     def state(self) -> JournalState:
         return JournalState(
             store="file",
-            loaded=self._loaded,
+            loaded=self._loaded, tried=self._loaded,
             age=0.0 if self._loaded else None,
             gaps=0,
             unreadable=self._unreadable,

@@ -82,6 +82,8 @@ class StreamJournal:
         self._position_until = 0
         self._answered: float | None = None
         self._loaded = False
+        self._tried = False
+        """A store that is down must not keep the service down: then strict issuers deny, and readiness shows why."""
         self._reading_all = True
         self._verified = True
         self._lacking: set[bytes] | None = None
@@ -130,7 +132,7 @@ class StreamJournal:
         answered = self._answered
         return JournalState(
             store="stream",
-            loaded=self._loaded,
+            loaded=self._loaded, tried=self._tried,
             age=None if answered is None else self._clock() - answered,
             gaps=self._gaps,
             unreadable=self._unreadable,
@@ -151,7 +153,7 @@ class StreamJournal:
         self._answered = self._clock()
         if self._reading_all and len(entries) < PAGE:
             self._reading_all = False
-            self._loaded = True
+            self._loaded = self._tried = True
         if not self._reading_all and self._lacking is not None:
             self._give_back(self._lacking, receiver)
         receiver.hand_over()
@@ -225,6 +227,7 @@ class StreamJournal:
         return delay * (1.0 - 0.5 * self._jitter())
 
     def _tell_failed(self, error: str) -> None:
+        self._tried = True
         self._failures += 1
         self._error = error
         if self._failures == 1:

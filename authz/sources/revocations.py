@@ -48,10 +48,12 @@ class NotEverywhere(AuthzError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalState:
     """What a store says of itself. `age`: seconds since it last answered (None: never). `loaded`: whether all that it
-    held at the start was read. `gaps`: how often it had lost what it held before."""
+    held at the start was read, `tried`: whether it was or once couldn't be. `gaps`: how often it had lost what it held
+    before. `unreadable`: records that this version can't read."""
 
     store: str
     loaded: bool
+    tried: bool
     age: float | None
     gaps: int
     unreadable: int
@@ -230,15 +232,6 @@ class RevocationList:
         return len(self._plane)
 
     # --- for operators ---
-
-    def loaded(self) -> bool:
-        """Whether all that the store held at the start is known."""
-        return self._journal.state().loaded
-
-    def tried(self) -> bool:
-        """Whether the store was read or has failed once: a store that is down must not keep the service down."""
-        state = self._journal.state()
-        return state.loaded or state.error != ""
 
     def state(self) -> RevocationState:
         journal = self._journal.state()

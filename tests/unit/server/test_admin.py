@@ -15,6 +15,7 @@ from authz.policy.link import PolicyState, PolicyStatus
 from authz.server.admin import AdminPages, AdminServer
 from authz.server.front import ListenError
 from authz.server.readiness import PolicyReport, Readiness
+from authz.sources.revocations import RevocationState
 from authz.sources.state import Cause, Freshness, SourceState
 
 
@@ -24,6 +25,7 @@ class FakeStates:
 
     report: PolicyReport = field(default_factory=PolicyReport)
     is_tried: bool = False
+    revoked: RevocationState | None = None
 
     def policy(self) -> PolicyReport:
         return self.report
@@ -39,6 +41,9 @@ class FakeStates:
 
     def certificates(self) -> tuple[SourceState, ...]:
         return ()
+
+    def revocations(self) -> RevocationState | None:
+        return self.revoked
 
     def tried(self) -> bool:
         return self.is_tried
