@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from authz.model.reason import ALLOWED
 from examples.store.audit import AuditTrail
 from examples.store.processes import wait_for
 from tests.e2e.edge import Authz
@@ -55,9 +56,17 @@ class Scene:
         answer = self.mesh.call(self.caller, _TARGETS[kind], token=self.tokens.get(kind, ""))
         if answer.status == 200:
             return "allowed"
-        decision_id = answer.headers.get("x-authz-decision-id", "")
-        why = str(self.audit.find(decision_id)["reason"]) if decision_id else "by Envoy"
-        return f"{answer.status} {why}"
+        return f"{answer.status} {self._why(answer.headers.get('x-authz-decision-id', ''))}"
+
+    def _why(self, decision_id: str) -> str:
+        """The recorded reason; what authz allowed, or never saw, Envoy itself refused."""
+        if not decision_id:
+            return "by Envoy"
+        try:
+            reason = str(self.audit.find(decision_id)["reason"])
+        except TimeoutError:
+            return "unrecorded"
+        return "by Envoy" if reason == ALLOWED else reason
 
     def settle(self, kind: str, expected: str, *, within: float = 30.0) -> set[str]:
         """Ask until the outcome is the expected one several times in a row (whichever instance decides); all seen."""
@@ -188,7 +197,7 @@ OUTAGES: Final[Mapping[str, Outage]] = {
         begin=lambda scene: _signal_all(scene, signal.SIGSTOP), end=lambda scene: _signal_all(scene, signal.SIGCONT)
     ),
     "application-killed": Outage(
-        begin=lambda scene: scene.mesh.application.__exit__(), end=lambda scene: scene.mesh.application.__enter__()
+        begin=lambda scene: scene.mesh.application_process.kill(), end=lambda scene: scene.mesh.start_application()
     ),
     "policies-broken": Outage(
         begin=lambda scene: _break_file(scene, "issuers.yaml"), end=lambda scene: scene.mesh.trust(scene.shop)

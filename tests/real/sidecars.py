@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,7 @@ class Mesh(ProviderEdge):
     """Made by `mesh_prepared`. `orders` protects the application, the other sidecars call it."""
 
     orders: Sidecar
+    application_process: Process
     domains: tuple[TrustDomain, ...] = ()
 
     def trust(self, *domains: TrustDomain, verified_by: str = "certificate") -> None:
@@ -121,6 +123,13 @@ class Mesh(ProviderEdge):
         document: dict[str, Any] = httpx.get(url, timeout=5, trust_env=False).json()
         return document
 
+    def start_application(self) -> None:
+        """The application, as a process of its own."""
+        port = self.application.port
+        command = [sys.executable, "-m", "tests.real.application", str(port)]
+        self.application_process = self.processes.start("application", command)
+        self.application_process.wait_ready(lambda: accepts(port))
+
     def bundle_size(self, domain: TrustDomain) -> int:
         """How many X.509 authorities authz has for a trust domain."""
         return int(self.readiness()["bundles"][domain.name]["size"])
@@ -151,8 +160,8 @@ def mesh_prepared() -> Iterator[Mesh]:
     """A directory, an application and a provider that isn't started; trust domains are the test's business."""
     with short_directory() as directory, Processes(directory) as processes:
         mesh = Mesh(directory, processes, RealProvider(directory, processes))
-        with mesh.application:
-            yield mesh
+        mesh.start_application()
+        yield mesh
 
 
 def _entry(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,6 +114,22 @@ def test_svids_rotate_under_load_and_nobody_notices(own_mesh: Mesh) -> None:
     assert set(load.outcomes) == {200}
 
 
+def test_an_expired_certificate_counts_no_more_on_a_connection_that_lives(own_mesh: Mesh) -> None:
+    """Without a limit on connections the first certificate outlives itself, and authz says so."""
+    mesh = own_mesh
+    shop = TrustDomain("shop.example", mesh.directory, mesh.processes, lifetime=SHORT).start()
+    mesh.trust(shop)
+    mesh.start_authz()
+    mesh.start_orders(shop, lifetime=SHORT)
+    caller = mesh.start_caller(shop, "frontend", lifetime=SHORT)
+    assert mesh.outcome(caller, "/stock") == (200, "allowed")
+
+    with Load(caller.outbound, "/stock", {"Host": HOST}, threads=1) as load:
+        wait_for("the end of the first certificate", lambda: load.outcomes[403], within=2 * SHORT + 10)
+
+    assert mesh.outcome(caller, "/stock") == (403, "workload_invalid")
+
+
 @pytest.mark.parametrize(
     ("verified_by", "expected"), [("certificate", (403, "workload_invalid")), ("envoy", (200, "allowed"))]
 )
