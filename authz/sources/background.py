@@ -88,6 +88,12 @@ class BackgroundSource(ABC, Generic[T]):
         """Seconds until the next attempt after a good one."""
         return after_success(self._env.rules, obtained.suggested, self._env.random)
 
+    def ask(self) -> None:
+        """Let the next attempt begin before it is due."""
+        with self._lock:
+            self._asked = True
+        self._wake.set()
+
     # --- for operators ---
 
     def tried(self) -> bool:

@@ -58,9 +58,7 @@ class EndpointBundle(BackgroundSource[TrustBundle]):
         before = self.bootstrap.changed_at
         self.bootstrap.poll()
         if self.bootstrap.changed_at != before:
-            with self._lock:
-                self._asked = True  # What the operator wrote may be what lets the next fetch succeed.
-            self._wake.set()
+            self.ask()  # What the operator wrote may be what lets the next fetch succeed.
 
     def state(self) -> SourceState:
         state, good = super().state(), self._in_use()

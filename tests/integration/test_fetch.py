@@ -13,7 +13,7 @@ import pytest
 
 from authz.sources.fetch import Fetcher, FetchError, FetchRules
 from tests.fakes.web_server import Handle, answer, serving
-from tests.mint.tls_material import Authority
+from tests.mint.tls_material import Authority, server_context
 
 RULES = FetchRules(timeout=0.5, max_bytes=1000)
 
@@ -143,13 +143,8 @@ def test_the_next_address_is_tried_when_one_refuses() -> None:
 
 
 def _context(tmp_path: Path, authority: Authority) -> ssl.SSLContext:
-    pair = authority.leaf()
-    (tmp_path / "cert.pem").write_bytes(pair.certificate)
-    (tmp_path / "key.pem").write_bytes(pair.key)
     (tmp_path / "ca.pem").write_bytes(authority.certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    return context
+    return server_context(tmp_path, authority.leaf())
 
 
 def test_tls_is_verified_against_the_ca_file(tmp_path: Path) -> None:

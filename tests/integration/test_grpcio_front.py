@@ -24,6 +24,7 @@ from authz.server.service import CheckService, Deadlines, Decider
 from authz.server.tls import TlsFiles
 from authz.wire.reflection import METHOD_PATH, SERVICE
 from tests.fakes.deciders import BlockingDecider, FixedDecider, ListRecorder, RaisingDecider, denial, permit
+from tests.fakes.waiting import until
 from tests.mint.check_messages import check_message, read_answer
 from tests.mint.tls_material import Authority, Pair
 
@@ -164,7 +165,7 @@ def test_above_the_bound_the_answer_is_an_immediate_denial(start: Start) -> None
     admitted = [check.future(check_message(), timeout=20) for _ in range(4)]
     decider.entered.acquire(timeout=5)
     decider.entered.acquire(timeout=5)
-    _until(lambda: front.admission.count == 4)
+    until(lambda: front.admission.count == 4)
 
     began = time.monotonic()
     surplus = [code(check(check_message(), timeout=5)) for _ in range(20)]
@@ -186,7 +187,7 @@ def test_a_caller_that_has_gone_costs_no_decision(start: Start) -> None:
     first = check.future(check_message(), timeout=20)
     decider.entered.acquire(timeout=5)
     waiting = check.future(check_message(), timeout=20)
-    _until(lambda: front.admission.count == 2)
+    until(lambda: front.admission.count == 2)
 
     waiting.cancel()
     # Its reset is on the wire before this answer comes back on the same connection.
@@ -269,7 +270,7 @@ def test_a_stop_lets_calls_in_flight_finish(start: Start) -> None:
     front, port = start(decider, threads=1, waiting=4)
     channel, check = caller(f"127.0.0.1:{port}")
     calls = [check.future(check_message(), timeout=20) for _ in range(3)]
-    _until(lambda: front.admission.count == 3)
+    until(lambda: front.admission.count == 3)
 
     finished = front.stop(10)
     decider.release.set()
@@ -413,12 +414,3 @@ def test_many_callers_get_their_own_answers(start: Start) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(one, range(400)))
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    """Wait for a state that another thread is about to reach."""
-    deadline = time.monotonic() + 10
-    tick = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline
-        tick.wait(0.005)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -47,6 +49,15 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption(),
             ),
         )
+
+
+def server_context(directory: Path, pair: Pair) -> ssl.SSLContext:
+    """A TLS server's context with this certificate (chain); the files stay in `directory` as cert.pem and key.pem."""
+    (directory / "cert.pem").write_bytes(pair.certificate)
+    (directory / "key.pem").write_bytes(pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
 
 
 def _builder(
