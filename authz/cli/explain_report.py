@@ -27,7 +27,7 @@ def as_json(decision: Decision, revision: str) -> dict[str, object]:
         "verdict": "allow" if isinstance(decision, Permit) else "deny",
         "reason": ALLOWED if isinstance(decision, Permit) else decision.reason.code,
         "policy": decision.policy, "route": decision.route, "revision": revision,
-        "steps": list(trace.steps), "alternatives": [_alternative_json(each) for each in trace.alternatives],
+        "steps": list(trace.steps), "alternatives": [alternative_as_json(each) for each in trace.alternatives],
     }
     if isinstance(decision, Permit):
         report["set_headers"] = dict(decision.set_headers)
@@ -59,9 +59,14 @@ def _trace(trace: Trace | None) -> Iterator[str]:
     for number, step in enumerate(trace.steps, 1):
         yield f"  {number}. {step}"
     for number, alternative in enumerate(trace.alternatives, 1):
-        yield f"alternative {number}: {_verdict(alternative)}"
-        for condition in alternative.conditions:
-            yield f"  {condition.mark.value:8}{condition.text}{_because(condition)}"
+        yield from alternative_lines(number, alternative)
+
+
+def alternative_lines(number: int, alternative: AlternativeTrace) -> Iterator[str]:
+    """One alternative and how each of its conditions turned out."""
+    yield f"alternative {number}: {_verdict(alternative)}"
+    for condition in alternative.conditions:
+        yield f"  {condition.mark.value:8}{condition.text}{_because(condition)}"
 
 
 def _verdict(alternative: AlternativeTrace) -> str:
@@ -96,7 +101,8 @@ def _denial(denial: Denial) -> Iterator[str]:
         yield f"  retry-after: {denial.retry_after}"
 
 
-def _alternative_json(alternative: AlternativeTrace) -> dict[str, object]:
+def alternative_as_json(alternative: AlternativeTrace) -> dict[str, object]:
+    """One alternative with stable keys."""
     return {
         "holds": alternative.holds, "distance": alternative.distance, "closest": alternative.closest,
         "conditions": [

@@ -18,7 +18,7 @@ from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, connection_names
 from authz.policy.candidates import Candidate, Compiler, Ground, Kept, PolicyStatus, closed, demoted, fresh, last_good
 from authz.policy.clashes import Blame, Routers, find_clashes
-from authz.policy.compiled import CompiledGuardrail, Matched
+from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Matched
 from authz.policy.document import FaultyPolicy, ParsedDirectory, RoutePolicyDocument
 from authz.policy.faults import Fault, Faults, Place, Severity
 from authz.policy.index import Index
@@ -62,6 +62,8 @@ class PolicySet:
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """Last good texts by policy, for the next load."""
     platform_files: frozenset[str] = frozenset()
+    routes: tuple[CompiledRoute, ...] = ()
+    """Every route in force, by policy and in the order written: for tools."""
 
     def match(self, request: AuthzRequest) -> Matched | Denial:
         """The route that owns the request, or why none does."""
@@ -208,6 +210,7 @@ def _policy_set(
         index=index,
         kept={name: text for name, candidate in candidates.items() if (text := _kept(candidate)) is not None},
         platform_files=platform_files,
+        routes=tuple(chain.from_iterable(candidate.routes for candidate in candidates.values() if candidate.live)),
     )
 
 
