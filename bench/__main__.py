@@ -72,10 +72,11 @@ def main() -> int:
         runs = {name: SCENARIOS[name] for name in chosen}
     for name, scenario in runs.items():
         _guarded(name, scenario, report, QUICK if given.quick else FULL)
+    last = decision.conclusion(report) if "decision" in runs else ""
     report.save(given.results)
     print(f"\nresults: {given.results}")
-    if "decision" in runs:
-        print(decision.conclusion(report))
+    if last:
+        print(last)
     return 1 if report.failed else 0
 
 
