@@ -18,7 +18,7 @@ ABSENT: Final = object()
 
 def header(key: SigningKey, **members: Any) -> dict[str, Any]:
     """A header as RFC 9068 §2.1 wants it; members given override it."""
-    return _without_absent({"alg": key.algorithm, "typ": "at+jwt", "kid": key.kid or ABSENT, **members})
+    return without_absent({"alg": key.algorithm, "typ": "at+jwt", "kid": key.kid or ABSENT, **members})
 
 
 def claims(**members: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def claims(**members: Any) -> dict[str, Any]:
         "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "azp": "storefront", "scope": "orders:read orders:write",
         "iat": int(NOW) - 60, "exp": int(NOW) + 3540, "jti": "4f2c9d0e", "auth_time": int(NOW) - 120,
     }
-    return _without_absent({**standard, **members})
+    return without_absent({**standard, **members})
 
 
 def mint(
@@ -48,5 +48,6 @@ def sign(head: bytes, payload: bytes, key: SigningKey | None = None) -> str:
     return f"{signed}.{base64url(key.sign(signed.encode()))}"
 
 
-def _without_absent(members: Mapping[str, Any]) -> dict[str, Any]:
+def without_absent(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members but those that are to be left out."""
     return {name: value for name, value in members.items() if value is not ABSENT}
