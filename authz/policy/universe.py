@@ -280,13 +280,13 @@ def _unused_text(path: ClaimPath, known: Mapping[tuple[type, object], object]) -
 
 def addresses(requirements: Iterable[SourceRequirement]) -> tuple[str, ...]:
     """One address of each part into which the networks divide all addresses; "" for an unknown one."""
-    found: dict[str, None] = {"": None}
+    found: dict[str, None] = {"": None, "0.0.0.0": None, "::": None}  # noqa: S104 - the lowest of each family
     networks = {ipaddress.ip_network(cidr, strict=False) for one in requirements for cidr in one.cidrs}
     for network in sorted(networks, key=str):
         first, last = int(network.network_address), int(network.broadcast_address)
         limit = (1 << network.max_prefixlen) - 1
         kind = type(network.network_address)
-        for number in (first, last + 1, 0):
+        for number in (first, last + 1):
             if 0 <= number <= limit:
                 found[str(kind(number))] = None
     return tuple(found)
