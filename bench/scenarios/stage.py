@@ -26,7 +26,7 @@ class Length:
 
 
 FULL = Length(rounds=3, seconds=1.5, cold=1_500, endurance=1_000_000)
-QUICK = Length(rounds=2, seconds=1.0, cold=600, endurance=20_000)
+QUICK = Length(rounds=3, seconds=1.5, cold=600, endurance=20_000)
 
 
 @contextlib.contextmanager
