@@ -71,6 +71,7 @@ check-docs: $(READY)
 
 check-policies: $(READY)
 	@echo "== policies of the example"; $(BIN)/authz lint examples/store/policy
+	@$(BIN)/authz test examples/store/policy --cover --fail-under 100 --mutate
 
 check-house: $(READY)
 	@echo "== house rules, README and docs"

@@ -50,10 +50,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from authz.cli import rehearsal
     from authz.cli.fault_report import as_text, count_errors
     from authz.cli.policy_directory import is_unreadable, read
+    from authz.policy.faults import Severity
 
     directory = read(arguments.directory, tests=True, references=False)
     if directory.policy is None or count_errors(directory.faults):
-        for line in as_text(directory.faults, directory.files):
+        errors = (fault for fault in directory.faults if fault.severity is Severity.ERROR)
+        for line in as_text(errors, directory.files):
             print(line, file=sys.stderr)
         return ENVIRONMENT if is_unreadable(directory.faults) else POLICY_INVALID
     done = rehearsal.rehearse(directory, only=arguments.only, cover=arguments.cover, mutate=arguments.mutate)

@@ -30,7 +30,7 @@ MAX_TESTS: Final = 10_000
 _KEYS: Final = frozenset({"apiVersion", "kind", "metadata", "policy", "now", "people", "tests"})
 _TEST_KEYS: Final = frozenset({"name", "as", "request", "expect", "route", "headers", "challenge", "now"})
 _REQUEST_KEYS: Final = ("method", "host", "path", "scheme", "at", "service", "headers", "from", "tls")
-_CHALLENGE_KEYS: Final = ("scheme", "error", "scope", "acr_values", "max_age")
+_CHALLENGE_KEYS: Final = ("scheme", "realm", "error", "scope", "acr_values", "max_age")
 _SCHEMES: Final = {"http": "http", "https": "https"}
 _WITH_REASON: Final = "Write expect: {deny: REASON}; `authz explain` prints the reason of a request."
 
