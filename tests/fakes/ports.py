@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from authz.authn.keys import KeySet
 from authz.authn.svid import TrustBundle
-from authz.model.errors import Refused, Unavailable
+from authz.engine.ports import Introspected
+from authz.model.errors import Refused, Unavailable, WouldBlock
 from authz.model.issuer import IssuerSettings
+from authz.model.patience import Patience
 from authz.model.reason import Reason
 from authz.policy.link import PolicySet
 
@@ -53,3 +56,39 @@ class FixedBundles:
 
     def bundle(self, trust_domain: str) -> TrustBundle | None:
         return self.bundles.get(trust_domain)
+
+
+class FixedIntrospection:
+    """`Introspection` with an answer by token (None: not active); says what each issuer was asked."""
+
+    def __init__(self, answers: Mapping[str, dict[str, Any] | None] | None = None, *, known: bool = True) -> None:
+        self.answers = dict(answers or {})
+        self.known = known
+        self.lasts = 30.0
+        self.asked: list[tuple[str, str]] = []
+
+    def ask(self, issuer: IssuerSettings, token: str, *, now: float, patience: Patience) -> Introspected:
+        if not self.known and not patience.may_block:
+            raise WouldBlock
+        self.asked.append((issuer.name, token))
+        if token not in self.answers:
+            raise Unavailable(Reason.INTROSPECTION_UNAVAILABLE, "nobody answers", retry_after=3)
+        return Introspected(claims=self.answers[token], until=now + self.lasts)
+
+
+class CountedReplays:
+    """`ReplayStore` in memory; `down` makes it unavailable, `remote` makes it block."""
+
+    def __init__(self) -> None:
+        self.used: dict[bytes, float] = {}
+        self.down = False
+        self.remote = False
+
+    def first_use(self, key: bytes, until: float, *, now: float, patience: Patience) -> bool:
+        if self.remote and not patience.may_block:
+            raise WouldBlock
+        if self.down:
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "the store is gone")
+        first = key not in self.used
+        self.used.setdefault(key, until)
+        return first
