@@ -34,9 +34,9 @@ _EACH: Final = {
 def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
     """Return if the token isn't bound, or to whom presents it in each way that it says; else raises `Refused`.
 
-    BINDING_MISMATCH for another certificate, another key or none, PROOF_INVALID for a member that isn't known.
-    A token that is bound to a key counts only under the scheme DPoP, and that scheme only with such a token and a
-    verified proof (RFC 9449 §7.1, §7.2): else PROOF_MISSING, or PROOF_INVALID when a proof came that doesn't count.
+    BINDING_MISMATCH for another certificate or none, PROOF_INVALID for a member that isn't known. A token that is
+    bound to a key counts only under the scheme DPoP, and that scheme only with such a token and a verified proof by
+    its key (RFC 9449 §7.1, §7.2): else PROOF_MISSING, or PROOF_INVALID when a proof came that doesn't count.
     """
     members: Mapping[str, Any] = {}
     if "cnf" in claims:
@@ -60,9 +60,9 @@ def _check_key(expected: object, presented: PresentedToken) -> None:
             raise Refused(Reason.PROOF_INVALID, "a proof counts under the scheme DPoP, once verified (RFC 9449 §7.2)")
         raise Refused(Reason.PROOF_MISSING, "the token needs a proof of possession (RFC 9449 §7.1)")
     if type(expected) is not str or not expected.isascii():
-        raise Refused(Reason.BINDING_MISMATCH, "the token isn't bound to a key (RFC 9449 §7.1)")
+        raise Refused(Reason.PROOF_INVALID, "the token isn't bound to a key (RFC 9449 §7.1)")
     if not hmac.compare_digest(proven.thumbprint, expected):
-        raise Refused(Reason.BINDING_MISMATCH, "the proof is by another key than the token's (RFC 9449 §4.3)")
+        raise Refused(Reason.PROOF_INVALID, "the proof is by another key than the token's (RFC 9449 §4.3)")
 
 
 def _members(confirmation: object) -> Mapping[str, Any]:
