@@ -52,6 +52,7 @@ from authz.sources.revocation_file import FileJournal
 from authz.sources.revocation_stream import StreamJournal
 from authz.sources.revocations import Journal, RevocationList
 from authz.sources.schedule import RefreshRules
+from authz.sources.state import Report
 from authz.sources.store import StoreAddress
 from authz.sources.workload_api import WorkloadApi
 
@@ -204,18 +205,22 @@ def rules_of(settings: Settings) -> RefreshRules:
     return RefreshRules(refresh=keys.refresh, cooldown=keys.cooldown, max_stale=keys.max_stale)
 
 
-def workload_apis_of(settings: Settings, rules: RefreshRules) -> Mapping[str, WorkloadApi]:
+def workload_apis_of(
+    settings: Settings, rules: RefreshRules, *, report: Report = states.report,
+) -> Mapping[str, WorkloadApi]:
     """The Workload API at each socket that the settings name, by address; not started yet."""
     wanted = str(settings.tls.spiffe_id or "")
-    around = Surroundings(rules=rules, clock=time.monotonic, random=random.random, report=states.report)
+    around = Surroundings(rules=rules, clock=time.monotonic, random=random.random, report=report)
     addresses = {str(socket) for socket in (settings.tls.workload_api, settings.keys.workload_api) if socket}
     return {address: WorkloadApi(address, around, wanted=wanted) for address in addresses}
 
 
-def bundles_of(settings: Settings, fetcher: Fetcher, apis: Mapping[str, WorkloadApi]) -> BundleStore:
+def bundles_of(
+    settings: Settings, fetcher: Fetcher, apis: Mapping[str, WorkloadApi], *, report: Report = states.report,
+) -> BundleStore:
     """The trust bundles, from wherever the policy directory says."""
     return BundleStore(
-        settings.policy_dir, fetch=fetcher.get, rules=rules_of(settings), report=states.report,
+        settings.policy_dir, fetch=fetcher.get, rules=rules_of(settings), report=report,
         workload_api=apis.get(str(settings.keys.workload_api or settings.tls.workload_api)),
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,6 +81,9 @@ class KeySet:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def __iter__(self) -> Iterator[VerificationKey]:
+        return iter(self._keys)
 
 
 def import_key_set(document: bytes, accepted: tuple[str, ...]) -> tuple[KeySet, tuple[str, ...]]:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from authz import __version__
-from authz.cli import config, decisions, diff, explain, health, lint, revoke, serve, test, version
+from authz.cli import bundle, config, decisions, diff, explain, health, issuer, lint, revoke, serve, test, version
 from authz.cli.exit_codes import BUG, ENVIRONMENT, NO, USAGE
 from authz.cli.failure import CommandFailed
 from authz.model.errors import SettingsError
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (serve, lint, test, explain, diff, decisions, config, revoke, health, version)
+_COMMANDS: Final = (serve, lint, test, explain, diff, decisions, config, revoke, issuer, bundle, health, version)
 _DEBUG: Final = "AUTHZ_DEBUG"
 
 

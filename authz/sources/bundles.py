@@ -108,9 +108,11 @@ class BundleStore:
                 faults.append(file.fault(unused=unused))
         return BundlePlan(sources, tuple(faults))
 
-    def apply(self, plan: BundlePlan) -> None:
-        """Put a plan without errors in force: new endpoints begin to be fetched, those that are gone stop."""
-        if has_errors(plan.faults):
+    def apply(self, plan: BundlePlan, *, strict: bool = True) -> None:
+        """Put a plan without errors in force: new endpoints begin to be fetched, those that are gone stop.
+
+        Not `strict`: also one with errors, for somebody who wants to see them in the states."""
+        if strict and has_errors(plan.faults):
             raise ValueError("a plan with errors can't be applied")
         self._sources = plan.sources
         self._running.replace(

@@ -26,6 +26,8 @@ class FileBundle:
         self.error = ""
         self.missing = False
         """Whether `error` is that there is no such file."""
+        self.cause = Cause.NONE
+        """Whether `error` is about the file or about what is in it."""
         self.changed_at = 0.0
         """When what the file says last changed, by the clock."""
         self._file = WatchedFile(directory, path)
@@ -44,6 +46,7 @@ class FileBundle:
             self._good_at = self._clock()
         except (FileError, BundleError) as error:
             self.missing = isinstance(error, FileError) and error.missing
+            self.cause = Cause.FILE if isinstance(error, FileError) else Cause.CONTENT
             self._refuse(str(error))
 
     def bundle(self) -> TrustBundle | None:
@@ -66,7 +69,7 @@ class FileBundle:
         return SourceState(
             name=self.domain, age=age, error=self.error, failures=self._failures, origin=f"file {self.path}",
             freshness=freshness_of(age, max_stale=self._max_stale, failing=bool(self.error)),
-            cause=Cause.FILE if self.error else Cause.NONE,
+            cause=self.cause if self.error else Cause.NONE,
             size=0 if good is None else len(good.authorities), revision="" if good is None else good.revision,
         )
 

@@ -45,6 +45,8 @@ class FileKeys:
         """Why the file as it is now can't be used; empty when it can."""
         self.missing = False
         """Whether `error` is that there is no such file."""
+        self.cause = Cause.NONE
+        """Whether `error` is about the file or about what is in it."""
 
     @property
     def path(self) -> str:
@@ -59,6 +61,7 @@ class FileKeys:
                 self._good_at = self._clock()
             except (FileError, KeySetError) as error:
                 self.missing = isinstance(error, FileError) and error.missing
+                self.cause = Cause.FILE if isinstance(error, FileError) else Cause.CONTENT
                 self._refuse(str(error))
 
     def keys(self) -> KeySet:
@@ -90,7 +93,7 @@ class FileKeys:
         return SourceState(
             name=self._settings.name, age=age, error=error, failures=failures, origin=f"file {self.path}",
             freshness=freshness_of(age, max_stale=self._max_stale, failing=bool(error)),
-            cause=Cause.FILE if error else Cause.NONE,
+            cause=self.cause if error else Cause.NONE,
             size=0 if good is None else len(good), revision="" if good is None else good.revision,
         )
 
