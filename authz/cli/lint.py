@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, YES
+
+if TYPE_CHECKING:
+    from authz.cli.policy_directory import ReadDirectory
+    from authz.policy.faults import Fault
 
 _FAILING: Final = frozenset({"guardrail-expired", "candidate-expired"})
 """Warnings that the service lives with and that fail lint all the same (policy language §6)."""
@@ -35,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     today = datetime.fromtimestamp(moment(arguments.now), UTC).date()
     directory = read(arguments.directory, today=today, tests=True)
-    files, faults = directory.files, directory.faults
+    files, faults = directory.files, _with_advice(directory)
     errors = fault_report.count_errors(faults)
     if arguments.output == "json":
         import json
@@ -51,3 +55,19 @@ def run(arguments: argparse.Namespace) -> int:
         return POLICY_INVALID
     failing = faults if arguments.strict else [fault for fault in faults if fault.code in _FAILING]
     return NO if failing else YES
+
+
+def _with_advice(directory: ReadDirectory) -> tuple[Fault, ...]:
+    """The faults, and, where the directory can be served at all, what a sound policy may still get wrong."""
+    if directory.policy is None:
+        return directory.faults
+    from authz.policy.lint import exercised, lint
+
+    tests = {}
+    if directory.suites:
+        from authz.cli.rehearsal import rehearse
+
+        tests = dict(exercised(rehearse(directory).results))
+    advice = lint(directory.documents, tests)
+    faults = {*directory.faults, *advice}
+    return tuple(sorted(faults, key=lambda fault: (fault.place, fault.code, fault.message)))

@@ -353,6 +353,8 @@ class RouteDeclaration:
     credential: Credential = Credential.PASS
     credential_place: Place | None = None
     candidate: CandidateDeclaration | None = None
+    objects: tuple[tuple[Text, str], ...] = ()
+    """Path variables that the service itself checks, with the sentence that says how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

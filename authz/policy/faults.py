@@ -168,6 +168,21 @@ class FaultCode(Enum):
     TEST_REASON = ("test-reason", "A denial is expected with its reason: expect: {deny: REASON}.")
     TEST_UNKNOWN_NAME = ("test-unknown-name", "Correct the spelling, or add what is named.")
     TEST_PRINCIPALS = ("test-principals", "A request has at most one user and, for each `via`, one workload.")
+    # lint: advice about sound policies
+    OWNER_MISSING = ("owner-missing", "Add `metadata.owner`: the team that answers for the policy.", Severity.WARNING)
+    PUBLIC_WRITE = ("public-write", "Ask for a principal, or say in a guardrail's exception why not.", Severity.WARNING)
+    WORKLOAD_WILDCARD = ("workload-wildcard", "Spell out the namespace before `*` or `/**`.", Severity.WARNING)
+    VARIABLE_UNUSED = (
+        "variable-unused",
+        "Refer to it in a requirement, or say under `objects` why the service checks it.",
+        Severity.WARNING,
+    )
+    ALTERNATIVE_SHADOWED = ("alternative-shadowed", "Remove it, or write it before the looser one.", Severity.WARNING)
+    NEVER_HOLDS = ("never-holds", "Split the alternatives, or write `nobody` if the route is closed.", Severity.WARNING)
+    PATH_DEAD_END = ("path-dead-end", "Add a route for that path, or accept that it is denied.", Severity.WARNING)
+    CATCH_ALL_WEAK = ("catch-all-weak", "Ask for as much as the routes inside it, or list paths.", Severity.WARNING)
+    TEST_MISSING = ("test-missing", "Add a test to a `_test.yaml` file (`authz test`).", Severity.WARNING)
+    VALUE_SUSPICIOUS = ("value-suspicious", "Correct the spelling, or use the name elsewhere too.", Severity.WARNING)
     # issuers, trust domains
     ISSUER_DUPLICATE = ("issuer-duplicate", "Two names for one issuer: keep one.")
     ISSUER_URL = ("issuer-url", "Issuers and key URLs are https URLs without query or fragment.")

@@ -32,7 +32,7 @@ MAX_METHODS: Final = 32
 
 _KEYS: Final = frozenset({"apiVersion", "kind", "metadata", "service", "requirements", "routes"})
 _REQUIRED: Final = ("metadata", "service", "routes")
-_ROUTE_KEYS: Final = frozenset({"id", "match", "allow", "identity", "candidate"})
+_ROUTE_KEYS: Final = frozenset({"id", "match", "allow", "identity", "candidate", "objects"})
 _ROUTE_REQUIRED: Final = ("id", "match", "allow")
 _MATCH_KEYS: Final = frozenset({"methods", "path", "upgrade", "grpc"})
 _SERVICE_KEYS: Final = frozenset({"hosts", "at", "by_name", "audiences", "preflight"})
@@ -132,6 +132,15 @@ def _route(reading: Reading, node: Node) -> RouteDeclaration:
         credential=credential,
         credential_place=credential_place,
         candidate=_candidate(reading, entries["candidate"]) if "candidate" in entries else None,
+        objects=_objects(reading, entries["objects"]) if "objects" in entries else (),
+    )
+
+
+def _objects(reading: Reading, node: Node) -> tuple[tuple[Text, str], ...]:
+    """`objects: {order_id: "checked by the service because …"}`."""
+    return tuple(
+        (Text(name, reading.place(key)), reading.sentence(value, f"the object {show(name)}"))
+        for name, key, value in reading.pairs(node, "`objects`")
     )
 
 
