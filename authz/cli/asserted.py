@@ -9,19 +9,23 @@ from authz.engine.authenticate import Authenticator, Trusted
 from authz.engine.check import DecisionPoint
 from authz.engine.ports import IssuerKeys
 from authz.engine.token_cache import CertificateCache, TokenCache
-from authz.model.issuer import PeerVerification
+from authz.model.issuer import PeerVerification, TrustSettings
 from authz.model.patience import UNHURRIED, Patience
-from authz.model.principal import Principals, Refusal, User, UserOutcome
+from authz.model.principal import Principals, Refusal, User, UserOutcome, Via, Workload, WorkloadOutcome
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
+from authz.model.spiffe import SpiffeId
 from authz.policy.compiled import Usage
 from authz.policy.link import PolicySet
 
 
-def decision_point(policy: PolicySet, keys: IssuerKeys, user: User | None) -> DecisionPoint:
-    """Decides by `policy`. `user` is taken as verified (None: whatever token the request holds is)."""
+def decision_point(
+    policy: PolicySet, keys: IssuerKeys, user: User | None, jwt_svid: SpiffeId | None = None
+) -> DecisionPoint:
+    """Decides by `policy`. `user` is taken as verified (None: whatever token the request holds is), and so is the
+    workload of a JWT-SVID."""
     tokens, limits = TokenCache(1), Limits()
-    authenticator = _Asserting(keys, _NoBundles(), tokens, CertificateCache(1), limits, user)
+    authenticator = _Asserting(keys, _NoBundles(), tokens, CertificateCache(1), limits, user, jwt_svid)
     return DecisionPoint(_Fixed(policy), keys, _NoBundles(), tokens, limits, authenticator=authenticator)
 
 
@@ -30,10 +34,11 @@ class _Asserting(Authenticator):
 
     def __init__(
         self, keys: IssuerKeys, bundles: _NoBundles, tokens: TokenCache, certificates: CertificateCache,
-        limits: Limits, user: User | None,
+        limits: Limits, user: User | None, jwt_svid: SpiffeId | None,
     ) -> None:
         super().__init__(keys, bundles, tokens, certificates, limits)
         self._asserted = user
+        self._jwt_svid = jwt_svid
 
     def principals(
         self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float, patience: Patience = UNHURRIED,
@@ -42,6 +47,8 @@ class _Asserting(Authenticator):
         if trusted.trust is not None:
             trusted = replace(trusted, trust=replace(trusted.trust, verified_by=PeerVerification.ENVOY))
         found = super().principals(request, usage, trusted, now=now, patience=patience, binding=binding)
+        if self._jwt_svid is not None and trusted.trust is not None and Via.JWT_SVID in usage.vias:
+            found = replace(found, jwt_svid=_shown(self._jwt_svid, trusted.trust))
         if self._asserted is None or not usage.issuers:
             return found
         return replace(found, user=_outcome(self._asserted, usage))
@@ -51,6 +58,12 @@ def _outcome(user: User, usage: Usage) -> UserOutcome:
     if user.issuer in usage.issuers:
         return user
     return Refusal(reason=Reason.ISSUER_NOT_PERMITTED, detail="neither the route nor a guardrail names this issuer")
+
+
+def _shown(named: SpiffeId, trust: TrustSettings) -> WorkloadOutcome:
+    if named.trust_domain not in trust.domains:
+        return Refusal(reason=Reason.TRUST_DOMAIN_UNKNOWN, detail="the trust domain is not configured")
+    return Workload(id=named, via=Via.JWT_SVID, roles=trust.roles.get(named, frozenset()))
 
 
 @dataclass(frozen=True, slots=True)

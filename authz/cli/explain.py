@@ -1,5 +1,5 @@
-"""`authz explain DIR METHOD URL`: what the service would decide and why, from the same matcher and
-evaluator."""
+"""`authz explain DIR METHOD URL`: what the service would decide, why, and what would make it pass; from the same
+matcher and evaluator."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 NAME: Final = "explain"
 HELP: Final = "say what would be decided about a request, and why"
 DESCRIPTION: Final = (
-    "Decides one request as the service would and prints the reasoning. With --token the token is verified (keys "
-    "from files only); with --as the user is taken as verified. Exit code 0 allowed, 1 denied, 6 undecided, "
-    "3 policy invalid."
+    "Decides one request as the service would and prints the reasoning. The request is METHOD and URL with flags, or "
+    "a saved CheckRequest. With --token the token is verified (keys from files only); with --as the user is taken as "
+    "verified. Exit code 0 allowed, 1 denied, 6 undecided, 3 policy invalid."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The request, and who makes it."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
-    parser.add_argument("method", metavar="METHOD")
-    parser.add_argument("url", metavar="URL", help="http://HOST/PATH or HOST/PATH")
+    parser.add_argument("method", metavar="METHOD", nargs="?")
+    parser.add_argument("url", metavar="URL", nargs="?", help="http://HOST/PATH or HOST/PATH")
+    parser.add_argument(
+        "--check-request", metavar="FILE", help="explain this saved CheckRequest (JSON or binary, - for stdin) instead",
+    )
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
     parser.add_argument("--now", metavar="TIME", help="decide as of this time, such as 2026-11-21T10:00:00Z")
     _add_request(parser.add_argument_group("the request"))
@@ -68,15 +71,17 @@ def _decide(policy: PolicySet, arguments: argparse.Namespace) -> Decision:
     from authz.model.errors import Refused
     from authz.model.request import Limits, parse_request
 
-    now = moment(arguments.now)
+    try:
+        asked = explain_request.asked(arguments)
+        request = parse_request(asked.raw, Limits())
+    except Refused as refused:
+        return Denial(reason=refused.reason, detail=refused.detail)
+    now = moment(arguments.now) if arguments.now is not None or asked.time is None else asked.time
     keys = OfflineKeys(Path(arguments.directory), policy.issuers.values(), read_given(arguments.keys))
     asserted = explain_request.assertion(arguments)
     user = None if asserted is None else asserted.user(policy.issuers, now)
-    try:
-        request = parse_request(explain_request.raw_request(arguments), Limits())
-    except Refused as refused:
-        return Denial(reason=refused.reason, detail=refused.detail)
-    return decision_point(policy, keys, user).decide(request, now=now, trace=True).decision
+    jwt_svid = explain_request.jwt_svid(arguments)
+    return decision_point(policy, keys, user, jwt_svid).decide(request, now=now, trace=True).decision
 
 
 def _exit_code(decision: Decision) -> int:
@@ -91,6 +96,7 @@ def _add_request(group: Any) -> None:
     group.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
     group.add_argument("--workload", default="", metavar="SPIFFE", help="the calling workload, verified by mTLS")
     group.add_argument("--forwarded", metavar="SPIFFE", help="whom the calling proxy acts for")
+    group.add_argument("--jwt-svid", metavar="SPIFFE", help="the workload of a JWT-SVID, taken as verified")
     group.add_argument("--at", default="", metavar="SPIFFE|dns:NAME", help="the protected workload")
     group.add_argument("--service", default="", metavar="NAME", help="Envoy's authz.service of the route")
     group.add_argument("--from", dest="source", default="", metavar="IP", help="the direct peer's address")
@@ -112,3 +118,6 @@ def _add_user(group: Any) -> None:
     group.add_argument("--kind", choices=("person", "client"), help="with --as; default: as the issuer's settings say")
     group.add_argument("--acr", help="with --as")
     group.add_argument("--auth-time", metavar="TIME", help="with --as: when the user logged in")
+    group.add_argument(
+        "--bound", action="append", default=[], choices=("dpop", "mtls"), help="with --as: how the token is bound",
+    )

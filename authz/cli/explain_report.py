@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from authz.cli.remedy import remedies
 from authz.model.decision import AlternativeTrace, ConditionTrace, Decision, Denial, Mark, Permit, Trace
 from authz.model.reason import ALLOWED
 from authz.wire.challenge import challenge
@@ -35,6 +36,7 @@ def as_json(decision: Decision, revision: str) -> dict[str, object]:
     else:
         report["detail"] = decision.detail
         report["guardrail"] = decision.guardrail
+        report["would_pass_with"] = list(remedies(decision))
         report["client"] = {
             "status": decision.reason.status, "text": decision.reason.public_text,
             "www_authenticate": challenge(decision), "retry_after": decision.retry_after,
@@ -93,6 +95,10 @@ def _permit(permit: Permit) -> Iterator[str]:
 
 
 def _denial(denial: Denial) -> Iterator[str]:
+    wanted = list(remedies(denial))
+    if wanted:
+        yield "what would make it pass"
+        yield from (f"  {one}" for one in wanted)
     yield "the client sees"
     yield f"  {denial.reason.status} {denial.reason.public_text}"
     if asked := challenge(denial):

@@ -20,16 +20,66 @@ from authz.cli.moment import moment
 from authz.cli.verified import verified_user
 from authz.model.headers import Headers
 from authz.model.issuer import IssuerSettings
-from authz.model.principal import PrincipalKind, User
-from authz.model.request import Peer, RawRequest, split_url
+from authz.model.principal import Binding, PrincipalKind, User
+from authz.model.request import Limits, Peer, RawRequest, split_url
+from authz.model.spiffe import SpiffeId, SpiffeIdError
 from authz.policy.casting import Misplaced
 from authz.policy.faults import Place
 from authz.policy.suite import UserFixture
+from authz.sources.files import FileError, read_bounded
 
 _DNS: Final = "dns:"
+_REQUEST_FLAGS: Final = ("header", "workload", "forwarded", "at", "service", "source", "token")
+"""What a saved request says itself."""
 
 
-def raw_request(arguments: argparse.Namespace) -> RawRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The request, and the time (seconds since the epoch) that a saved one bears."""
+
+    raw: RawRequest
+    time: float | None = None
+
+
+def asked(arguments: argparse.Namespace) -> Asked:
+    """What to explain; raises `Refused` for a saved request that can't be read."""
+    file = arguments.check_request
+    line = (arguments.method, arguments.url)
+    if (None in line) if file is None else any(line):
+        raise CommandFailed(USAGE, "write METHOD and URL, or --check-request FILE")
+    if file is None:
+        return Asked(raw=_raw_request(arguments))
+    given = [flag for flag in _REQUEST_FLAGS if getattr(arguments, flag)]
+    if given:
+        flags = ", ".join(f"--{'from' if flag == 'source' else flag}" for flag in given)
+        raise CommandFailed(USAGE, f"the saved request says {flags} itself")
+    from authz.wire.decode import decode
+    from authz.wire.saved import read_saved
+
+    saved = read_saved(_read(file))
+    return Asked(raw=decode(saved.message, Limits()), time=saved.time)
+
+
+def jwt_svid(arguments: argparse.Namespace) -> SpiffeId | None:
+    """Whom `--jwt-svid` names."""
+    if arguments.jwt_svid is None:
+        return None
+    try:
+        return SpiffeId.parse(arguments.jwt_svid)
+    except SpiffeIdError as error:
+        raise CommandFailed(USAGE, f"--jwt-svid: {error}") from error
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return read_bounded(Path(file))
+    except FileError as error:
+        raise CommandFailed(ENVIRONMENT, f"--check-request {file}: {error.reason}") from error
+
+
+def _raw_request(arguments: argparse.Namespace) -> RawRequest:
     """The request as Envoy would describe it."""
     scheme, authority, target = split_url(arguments.url)
     return RawRequest(
@@ -68,6 +118,7 @@ class Assertion:
             kind=None if given.kind is None else PrincipalKind(given.kind), acr=given.acr,
             amr=tuple(given.amr) or None,
             auth_time=None if given.auth_time is None else moment(given.auth_time),
+            bound=frozenset(Binding(one) for one in given.bound),
             claims=dict(_claim(text) for text in given.claim),
         )
 
