@@ -44,8 +44,9 @@ _RETRY_AFTER: Final = 1
 """Seconds, for what a moment later may go through."""
 
 
-_RESERVE: Final = 0.005
-"""Seconds kept for what follows a wait: to say what was waited for in vain, instead of being late."""
+_RESERVE: Final = 0.025
+"""Seconds kept for what follows a wait, on a busy machine too: to say what was waited for in vain, instead of being
+late."""
 
 
 class Decider(Protocol):
