@@ -14,14 +14,34 @@ from collections.abc import Sequence
 from typing import Final
 
 from authz import __version__
-from authz.cli import bundle, config, decisions, diff, explain, health, issuer, lint, revoke, serve, test, version
+from authz.cli import (
+    bundle,
+    can,
+    config,
+    decisions,
+    diff,
+    explain,
+    health,
+    issuer,
+    lint,
+    lock,
+    revoke,
+    routes,
+    serve,
+    test,
+    version,
+    who_can,
+)
 from authz.cli.exit_codes import BUG, ENVIRONMENT, NO, USAGE
 from authz.cli.failure import CommandFailed
 from authz.model.errors import SettingsError
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (serve, lint, test, explain, diff, decisions, config, revoke, issuer, bundle, health, version)
+_COMMANDS: Final = (
+    serve, lint, test, explain, diff, routes, can, who_can, lock, decisions, config, revoke, issuer, bundle,
+    health, version,
+)
 _DEBUG: Final = "AUTHZ_DEBUG"
 
 

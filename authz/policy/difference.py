@@ -116,7 +116,7 @@ class _Comparison:
             if all(isinstance(one, Denial) for one in found):
                 continue
             standings = tuple(
-                None if isinstance(matched, Denial) else _standing(side, matched, sample.request)
+                None if isinstance(matched, Denial) else standing_of(side, matched, sample.request)
                 for side, matched in zip(self._sides, found, strict=True)
             )
             keys = tuple(None if one is None else self._key(one, sample.parts) for one in standings)
@@ -216,7 +216,8 @@ def _answer(question: Question, permits: Formula, others: Formula) -> Answer | s
     return None if question.exact else "not every value that matters could be tried"
 
 
-def _standing(side: Side, matched: Matched, request: AuthzRequest) -> Standing:
+def standing_of(side: Side, matched: Matched, request: AuthzRequest) -> Standing:
+    """What the side evaluates for a request that it matched."""
     usage, guardrails = usage_of(matched, request)
     host_variable = next(iter(matched.host_variables), "")
     return Standing(side=side, matched=matched, guardrails=guardrails, usage=usage, host_variable=host_variable)

@@ -169,9 +169,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of the caller beforehand: the issuer and some claims of their token, one workload."""
+    """What is known of the caller beforehand: the issuer and some claims of their token, one workload. `only`: what
+    isn't named isn't shown."""
 
     issuer_url: str | None = None
+    only: bool = False
     claims: Mapping[ClaimPath, object] = field(default_factory=dict)
     workload: tuple[Via, SpiffeId] | None = None
 
@@ -256,7 +258,8 @@ class Question:
             for name in sorted(standing.usage.issuers):
                 settings = standing.side.issuers[name]
                 urls.setdefault(settings.issuer, set()).add(accepted_audiences(settings, standing.matched))
-        self._user = space.declare("user", (None, *urls, UNUSABLE))
+        known = () if self._facts.issuer_url is None else (self._facts.issuer_url,)
+        self._user = space.declare("user", (None, *urls, *known, UNUSABLE))
         every = frozenset(audience for sets in urls.values() for one in sets for audience in one)
         differ = any(len(sets) > 1 for sets in urls.values())
         singles = [frozenset({audience}) for audience in sorted(every)] if differ else []
@@ -282,6 +285,8 @@ class Question:
     def _all_peers(self) -> Iterator[Peers]:
         vias = frozenset(via for standing in self._standings for via in standing.usage.vias)
         yield Peers()
+        if self._facts.workload is not None:
+            yield _known_peer(*self._facts.workload)
         if not vias:
             return
         asked = [leaf for _, leaf in self._leaves if isinstance(leaf, WorkloadRequirement)]
@@ -326,17 +331,28 @@ class Question:
     def known(self) -> Formula:
         """That the caller is as the facts say."""
         facts = self._facts
-        rules = [
-            self._is(self._shape[path], lambda value, one=one: typed(value) == typed(one))
-            for path, one in facts.claims.items()
-        ]
-        if facts.issuer_url is not None:
+        rules = [self._is_claim(path, one) for path, one in facts.claims.items()]
+        if facts.issuer_url is not None or facts.only:
             rules.append(self._is(self._user, lambda value: value == facts.issuer_url))
+        if facts.workload is None and facts.only:
+            rules.append(self._is(self._peers, lambda value: value == Peers()))
         if facts.workload is not None:
             via, named = facts.workload
-            field_name = {Via.MTLS: "mtls", Via.FORWARDED: "forwarded", Via.JWT_SVID: "jwt_svid"}[via]
-            rules.append(self._is(self._peers, lambda value: getattr(value, field_name) == named))
+            rules.append(self._is(self._peers, lambda value: getattr(value, _PEER[via]) == named))
+            if facts.only:
+                rules.append(self._is(self._peers, lambda value: value == _known_peer(via, named)))
         return conjunction(rules)
+
+    def _is_claim(self, path: ClaimPath, known: object) -> Formula:
+        """That the claim has exactly this value; for a list, that it holds these texts and no others."""
+        if not isinstance(known, list):
+            return self._is(self._shape[path], lambda value: typed(value) == typed(known))
+        inside = {typed(value) for value in known}
+        return conjunction((
+            self._is(self._shape[path], lambda value: value is ARRAY),
+            *(self.space.one_of(member, (key not in inside, key in inside))
+              for key, (_, member) in self._members[path].items()),
+        ))
 
     def permits(self, standing: Standing) -> Formula:
         """When the side lets the request through."""
@@ -351,6 +367,11 @@ class Question:
         if not standing.matched.preflight:
             parts.append(self._choices(standing, standing.side.route(standing.matched.route), guardrail=False))
         return conjunction(parts)
+
+    def alternatives(self, standing: Standing) -> Iterator[tuple[Choice, Formula]]:
+        """Each alternative of the route, and when it holds."""
+        for choice in standing.side.route(standing.matched.route):
+            yield choice, self._choices(standing, (choice,), guardrail=False)
 
     def _choices(self, standing: Standing, choices: tuple[Choice, ...], *, guardrail: bool) -> Formula:
         return disjunction(
@@ -678,6 +699,13 @@ class Question:
             if not (isinstance(value, dict) and path[-1] in node):
                 node[path[-1]] = value
         return Token(issuer_url=url, claims=found, audiences=frozenset())
+
+
+_PEER: Final = {Via.MTLS: "mtls", Via.FORWARDED: "forwarded", Via.JWT_SVID: "jwt_svid"}
+
+
+def _known_peer(via: Via, named: SpiffeId) -> Peers:
+    return replace(Peers(), **{_PEER[via]: named})
 
 
 def _place(standing: Standing, choice: Choice | None, mode: Mode, guardrail: bool) -> _Place:

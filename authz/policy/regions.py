@@ -18,7 +18,7 @@ from authz.model.host import Authority
 from authz.model.path import fold
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, parse_request
-from authz.policy.compiled import Literal, PathTemplate, Variable, VariableType
+from authz.policy.compiled import CompiledRoute, Literal, PathTemplate, Variable, VariableType
 from authz.policy.guardrails import Cover, covers_host
 from authz.policy.hosts import AnyPort, HostKind, HostPattern
 from authz.policy.index import DNS, Binding
@@ -67,10 +67,10 @@ class Sample:
     site: Site
 
 
-def find_areas(old: Side, new: Side) -> list[Area]:
-    """The areas whose answers can differ."""
+def find_areas(old: Side, new: Side, *, same_too: bool = False) -> list[Area]:
+    """The areas whose answers can differ; with `same_too` every area."""
     areas: dict[object, Area] = {}
-    same_platform = old.platform_key == new.platform_key
+    same_platform = not same_too and old.platform_key == new.platform_key
     covers = [*old.covers.values(), *new.covers.values()]
     points = old.policy.index.points() | new.policy.index.points()
     for destination in (*sorted(points), OTHER_DESTINATION):
@@ -247,6 +247,23 @@ def _positions(area: Area, old: Side, new: Side) -> _Position:
         for literals, rest in cover.paths:
             root.cover(literals, rest)
     return root
+
+
+def routes_of(side: Side) -> dict[tuple[str, str], CompiledRoute]:
+    """Every compiled route of the directory, by policy and id."""
+    index = side.policy.index
+    found: dict[tuple[str, str], CompiledRoute] = {}
+    seen: set[int] = set()
+    zones = [index.zone(point, "") for point in (*sorted(index.points()), OTHER_DESTINATION)]
+    zones += [index.zone(OTHER_DESTINATION, name) for name in sorted(index.services(OTHER_DESTINATION))]
+    for zone in zones:
+        for _, binding in () if zone is None else zone.hosts.items():
+            if id(binding.router) in seen:
+                continue
+            seen.add(id(binding.router))
+            for leaf in _leaves(binding.router):
+                found.update({(route.policy, route.id): route for route in leaf.routes()})
+    return found
 
 
 def _leaves(router: Router | None) -> Iterator[Leaf]:

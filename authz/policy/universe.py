@@ -132,9 +132,11 @@ class Universe:
         self.operators.setdefault(path, set()).add(operator)
 
     def note(self, path: ClaimPath, value: object) -> None:
-        """A value that something else than an ask compares the claim with."""
-        self.mention(path, Reading.RAW, Operator.EQUALS)
-        self._note(path, value)
+        """A value that something else than an ask compares the claim with, or the elements of a list."""
+        listed = isinstance(value, list)
+        self.mention(path, Reading.RAW, Operator.CONTAINS if listed else Operator.EQUALS)
+        for one in value if isinstance(value, list) else [value]:
+            self._note(path, one)
 
     def _note(self, path: ClaimPath, value: object) -> bool:
         known = self.scalars[path]

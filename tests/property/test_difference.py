@@ -40,10 +40,11 @@ def people() -> list[tuple[Presented, str]]:
 def permitted(one: Side, text: str) -> list[bool]:
     """Who of everybody is let through to the path."""
     site = Site("", "", Authority("a.example", None), Part("a"))
+    requests = {
+        address: request_at(site, "GET", (Part("things"), Part(text)), address=address) for _, address in people()
+    }
     return [
-        isinstance(decide(
-            one.policy, request_at(site, "GET", (Part("things"), Part(text)), address=address), presented, read_user, NOW
-        ), Permit)
+        isinstance(decide(one.policy, requests[address], presented, read_user, NOW), Permit)
         for presented, address in people()
     ]
 

@@ -40,7 +40,9 @@ SHOWN: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 
 routes = st.lists(
-    st.tuples(st.sampled_from(TEMPLATES), st.sampled_from(METHODS), st.sampled_from(ALLOWS), st.sampled_from(["", "ws"])),
+    st.tuples(
+        st.sampled_from(TEMPLATES), st.sampled_from(METHODS), st.sampled_from(ALLOWS), st.sampled_from(["", "ws"])
+    ),
     min_size=1, max_size=4,
 )
 directories = st.tuples(
@@ -53,7 +55,8 @@ Directory = tuple[list[tuple[str, str, str, str]], list[str], bool, str]
 def side(directory: Directory) -> Side | None:
     written, hosts, preflight, guardrails = directory
     lines = [
-        "apiVersion: authz/v1", "kind: RoutePolicy", "metadata: {name: p}", "service:", f"  hosts: [{', '.join(hosts)}]",
+        "apiVersion: authz/v1", "kind: RoutePolicy", "metadata: {name: p}", "service:",
+        f"  hosts: [{', '.join(hosts)}]",
         *(['  preflight: {public: "browsers ask"}'] if preflight else []), "routes:",
     ]
     for number, (path, methods, allow, upgrade) in enumerate(written):
