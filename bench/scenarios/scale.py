@@ -146,7 +146,7 @@ def _processes(report: Report, length: Length) -> None:
             running = running or table.start_ours(
                 place, "grpcio", name=f"workers-{workers}", on=cores.SERVERS, settings={"workers": str(workers)}
             )
-            rows.append({"processes": workers, **_together(running, place.material, length.seconds)})
+            rows.append({"processes": workers, **_together(running, place.material, workers, length.seconds)})
             running.process.stop()
     report.table(
         "scale-processes",
@@ -156,8 +156,9 @@ def _processes(report: Report, length: Length) -> None:
     )
 
 
-def _together(running: Running, material: Material, seconds: float) -> dict[str, Cell]:
+def _together(running: Running, material: Material, processes: int, seconds: float) -> dict[str, Cell]:
     messages = list(islice(warm(material), 100))
+    wait_for("an address of each process", lambda: len(addresses_of(running.process.log)) >= processes)
     addresses = addresses_of(running.process.log)
     before = used(running.process.pid)
     with ProcessPoolExecutor(len(addresses), mp_context=get_context("fork")) as pool:
