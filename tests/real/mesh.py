@@ -111,7 +111,8 @@ class TrustDomain:
     # --- the registry ---
 
     def add(
-        self, path: str, *, program: Path | None = None, lifetime: int = 0, federates_with: Sequence[str] = ()
+        self, path: str, *, program: Path | None = None, lifetime: int = 0, federates_with: Sequence[str] = (),
+        dns: Sequence[str] = (),
     ) -> str:
         """An entry for `spiffe://DOMAIN/path`, once; waits until the agent hands it out. The SPIFFE ID."""
         spiffe_id = f"spiffe://{self.name}/{path}"
@@ -121,6 +122,7 @@ class TrustDomain:
         selectors = [f"unix:uid:{os.getuid()}", *([f"unix:path:{program}"] if program else [])]
         options = [option for selector in selectors for option in ("-selector", selector)]
         options += [option for domain in federates_with for option in ("-federatesWith", f"spiffe://{domain}")]
+        options += [option for name in dns for option in ("-dns", name)]
         if lifetime:
             options += ["-x509SVIDTTL", str(lifetime)]
         self.server_says("entry", "create", "-parentID", self._agent_id, "-spiffeID", spiffe_id, *options)
@@ -270,7 +272,8 @@ plugins {{
         certificate, key = self._directory / "web.pem", self._directory / "web-key.pem"
         certificate.write_bytes(pair.certificate)
         key.write_bytes(pair.key)
-        files = f'serving_cert_file {{\ncert_file_path = "{certificate}"\nkey_file_path = "{key}"\n}}'
+        paths = f'cert_file_path = "{certificate}"\nkey_file_path = "{key}"'
+        files = f'serving_cert_file {{\n{paths}\nfile_sync_interval = "1m"\n}}'
         return f'profile "https_web" {{\n{files}\n}}'
 
 
