@@ -13,7 +13,7 @@ from authz.model.issuer import IssuerSettings, JwksUri
 from authz.sources.fetch import Fetcher, FetchRules
 from authz.sources.jwks import KeyStore
 from authz.sources.schedule import RefreshRules
-from authz.sources.state import Freshness, SourceEvent
+from authz.sources.state import Cause, Freshness, SourceEvent
 from tests.fakes.web_server import answer, serving
 from tests.mint.jwk_documents import key_set
 
@@ -73,6 +73,29 @@ def test_a_slow_issuer_delays_no_other(tmp_path: Path) -> None:
         store.close()
 
     assert _threads() == []
+
+
+def test_an_issuer_whose_name_does_not_resolve_delays_no_other(tmp_path: Path) -> None:
+    """The resolver hangs for one of them: that one is an error within the limit, the other has its keys."""
+    events, release = Events(), threading.Event()
+
+    def resolve(host: str, port: int) -> tuple[str, ...]:
+        if host == "slow.shop.example":
+            release.wait(10)
+        return ("127.0.0.1",)
+
+    with serving(answer(key_set("q"))) as port:
+        fetch = Fetcher(FetchRules(timeout=0.2), resolve=resolve).get
+        store = KeyStore(tmp_path, fetch=fetch, rules=RefreshRules(cooldown=0.0), report=events.report)
+        quick, slow = _issuer("quick", port), _issuer("slow", port, keys=JwksUri("https://slow.shop.example/keys"))
+        store.reconfigure([slow, quick])
+        events.wait_for(lambda event: event.name == "quick")
+        events.wait_for(lambda event: event.name == "slow")
+
+        assert len(store.keys(quick)) == 1
+        assert store.states()[0].cause is Cause.NAME
+        store.close()
+        release.set()
 
 
 def test_discovery_leads_to_the_keys(tmp_path: Path) -> None:
