@@ -50,6 +50,8 @@ def test_no_way_in_goes_without_asking(tmp_path: Path, template: str) -> None:
         retries = check["grpc_service"]["retry_policy"]
         assert retries["retry_on"] == "unavailable,reset,connect-failure,refused-stream"
         assert retries["retry_back_off"]["base_interval"] == "0.025s"
+        # Envoy ends each try after this time too: below the timeout it would not wait for our own answer.
+        assert retries["retry_back_off"]["max_interval"] == check["grpc_service"]["timeout"]
         assert manager["normalize_path"] is False
 
 

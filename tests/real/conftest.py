@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="module")
 def edge() -> Iterator[ProviderEdge]:
     """Everything up; for tests that leave it as it was."""
-    with edge_with_provider() as prepared:
+    with edge_with_provider(ProviderEdge) as prepared:
         prepared.corp.start()
         yield prepared.start()
 
@@ -45,7 +45,7 @@ def edge() -> Iterator[ProviderEdge]:
 @pytest.fixture
 def own_edge() -> Iterator[ProviderEdge]:
     """For tests that break something: neither provider nor authz nor Envoy is started."""
-    with edge_with_provider() as prepared:
+    with edge_with_provider(ProviderEdge) as prepared:
         yield prepared
 
 

@@ -9,12 +9,16 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from examples.store.processes import Processes
 from tests.e2e.edge import Edge
 from tests.real.idp import RealProvider
 
 POLICIES = Path(__file__).parent / "policies"
+
+
+_Kind = TypeVar("_Kind", bound="ProviderEdge")
 
 
 class ProviderEdge(Edge):
@@ -68,10 +72,10 @@ def short_directory() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def edge_with_provider() -> Iterator[ProviderEdge]:
-    """Application, policy and a provider that isn't started; no authz and no Envoy yet."""
+def edge_with_provider(kind: type[_Kind]) -> Iterator[_Kind]:
+    """Application, policy and a provider that isn't started; no authz and no Envoy yet. `kind`: what to make."""
     with short_directory() as directory, Processes(directory) as processes:
-        edge = ProviderEdge(directory, processes, RealProvider(directory, processes))
+        edge = kind(directory, processes, RealProvider(directory, processes))
         edge.put_policies("issuers.yaml", "shop.yaml")
         with edge.application:
             yield edge

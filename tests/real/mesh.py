@@ -111,7 +111,12 @@ class TrustDomain:
     # --- the registry ---
 
     def add(
-        self, path: str, *, program: Path | None = None, lifetime: int = 0, federates_with: Sequence[str] = (),
+        self,
+        path: str,
+        *,
+        program: Path | None = None,
+        lifetime: int = 0,
+        federates_with: Sequence[str] = (),
         dns: Sequence[str] = (),
     ) -> str:
         """An entry for `spiffe://DOMAIN/path`, once; waits until the agent hands it out. The SPIFFE ID."""

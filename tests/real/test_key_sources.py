@@ -66,9 +66,7 @@ def connect(domains: Domains) -> Iterator[Callable[[str], WorkloadApi]]:
     opened: list[WorkloadApi] = []
 
     def make(wanted: str) -> WorkloadApi:
-        around = Surroundings(
-            rules=RefreshRules(), clock=time.monotonic, random=lambda: 0.0, report=lambda event: None,
-        )
+        around = Surroundings(rules=RefreshRules(), clock=time.monotonic, random=lambda: 0.0, report=lambda event: None)
         api = WorkloadApi(domains.socket, around, wanted=wanted)
         api.start()
         opened.append(api)
@@ -84,7 +82,7 @@ def connect(domains: Domains) -> Iterator[Callable[[str], WorkloadApi]]:
 
 
 def test_the_agent_hands_out_both_bundles_and_our_certificate(
-    domains: Domains, connect: Callable[[str], WorkloadApi],
+    domains: Domains, connect: Callable[[str], WorkloadApi]
 ) -> None:
     """Ours is what the server itself shows; the partner's comes by federation; JWT keys are in both."""
     api = connect(domains.authz)
@@ -101,7 +99,7 @@ def test_the_agent_hands_out_both_bundles_and_our_certificate(
 
 
 def test_the_listener_rotates_its_certificate_under_a_standing_connection(
-    domains: Domains, connect: Callable[[str], WorkloadApi], tmp_path: Path,
+    domains: Domains, connect: Callable[[str], WorkloadApi], tmp_path: Path
 ) -> None:
     """`authz serve` with nothing but the socket: one call after the other on one connection, new handshakes beside."""
     client = connect(domains.gateway)
@@ -126,8 +124,18 @@ def _serve(domains: Domains, directory: Path) -> RunningService:
         "  partner.example: {bundle: {workload_api: true}}\npeers: {verified_by: certificate}\n"
     )
     return RunningService(
-        "--policy", str(directory), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-        "--tls-workload-api", domains.socket, "--tls-spiffe-id", domains.authz, "--tls-may-connect", domains.gateway,
+        "--policy",
+        str(directory),
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--tls-workload-api",
+        domains.socket,
+        "--tls-spiffe-id",
+        domains.authz,
+        "--tls-may-connect",
+        domains.gateway,
     )
 
 
@@ -195,7 +203,7 @@ class Endpoint:
     """A store with one trust domain's bundle from SPIRE's own endpoint."""
 
     def __init__(
-        self, directory: Path, domain: TrustDomain, endpoint: BundleEndpoint, ca_file: Path | None = None,
+        self, directory: Path, domain: TrustDomain, endpoint: BundleEndpoint, ca_file: Path | None = None
     ) -> None:
         rules = FetchRules(allow_private=True, ca_file=ca_file)
         self.store = BundleStore(directory, fetch=Fetcher(rules).get)
@@ -222,8 +230,10 @@ class Endpoint:
 def _by_spiffe(domain: TrustDomain, directory: Path, server: str = "spire/server") -> BundleEndpoint:
     (directory / "bootstrap.json").write_bytes(domain.bundle())
     return BundleEndpoint(
-        url=domain.bundle_url, profile=EndpointProfile.SPIFFE,
-        endpoint_id=SpiffeId.parse(f"spiffe://{domain.name}/{server}"), bootstrap="bootstrap.json",
+        url=domain.bundle_url,
+        profile=EndpointProfile.SPIFFE,
+        endpoint_id=SpiffeId.parse(f"spiffe://{domain.name}/{server}"),
+        bootstrap="bootstrap.json",
     )
 
 
