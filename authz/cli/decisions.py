@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the rows, most frequent first."""
-    rows, examples, unreadable = _sum_up(_lines(arguments.file), arguments.policy, diverging=arguments.diverging)
+    rows, examples, unreadable = _sum_up(lines_of(arguments.file), arguments.policy, diverging=arguments.diverging)
     ordered = sorted(rows.items(), key=lambda item: (-item[1], item[0]))
     if arguments.output == "json":
         _print_json(ordered, examples, unreadable)
@@ -50,7 +50,7 @@ def _sum_up(lines: Iterable[bytes], policy: str | None, *, diverging: bool) -> t
     examples: dict[Row, str] = {}
     unreadable = 0
     for line in lines:
-        entry = _entry(line)
+        entry = entry_of(line)
         if entry is None:
             unreadable += 1
         elif entry.get("event") == "decision" and policy in (None, entry.get("policy", "")):
@@ -64,7 +64,8 @@ def _sum_up(lines: Iterable[bytes], policy: str | None, *, diverging: bool) -> t
     return rows, examples, unreadable
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
+def entry_of(line: bytes) -> dict[str, Any] | None:
+    """The object that a line holds; None when it can't be read."""
     import json
 
     try:
@@ -74,7 +75,8 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _lines(name: str) -> Iterator[bytes]:
+def lines_of(name: str) -> Iterator[bytes]:
+    """The lines of an audit trail, `-` for standard input; raises `CommandFailed`."""
     import sys
     from pathlib import Path
 

@@ -62,10 +62,11 @@ def _files_of_revision(where: str) -> Mapping[str, bytes]:
     if done.returncode:
         message = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git archive failed"]
         raise CommandFailed(ENVIRONMENT, f"{where}: {message[-1]}")
-    return _files_of_archive(done.stdout, where)
+    return files_of_archive(done.stdout, where)
 
 
-def _files_of_archive(data: bytes, where: str) -> dict[str, bytes]:
+def files_of_archive(data: bytes, where: str) -> dict[str, bytes]:
+    """The policy files of a tar archive; raises `CommandFailed` for a link."""
     files: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
