@@ -31,6 +31,7 @@ from authz.cli import (
     test,
     version,
     who_can,
+    why,
 )
 from authz.cli.exit_codes import BUG, ENVIRONMENT, NO, USAGE
 from authz.cli.failure import CommandFailed
@@ -39,7 +40,7 @@ from authz.model.errors import SettingsError
 __all__ = ["main"]
 
 _COMMANDS: Final = (
-    serve, lint, test, explain, diff, routes, can, who_can, lock, decisions, config, revoke, issuer, bundle,
+    serve, lint, test, explain, why, diff, routes, can, who_can, lock, decisions, config, revoke, issuer, bundle,
     health, version,
 )
 _DEBUG: Final = "AUTHZ_DEBUG"
