@@ -27,6 +27,7 @@ from authz.cli import (
     lock,
     revoke,
     routes,
+    schema,
     serve,
     test,
     version,
@@ -40,8 +41,24 @@ from authz.model.errors import SettingsError
 __all__ = ["main"]
 
 _COMMANDS: Final = (
-    serve, lint, test, explain, why, diff, routes, can, who_can, lock, decisions, config, revoke, issuer, bundle,
-    health, version,
+    serve,
+    lint,
+    test,
+    explain,
+    why,
+    diff,
+    routes,
+    can,
+    who_can,
+    lock,
+    decisions,
+    schema,
+    config,
+    revoke,
+    issuer,
+    bundle,
+    health,
+    version,
 )
 _DEBUG: Final = "AUTHZ_DEBUG"
 
@@ -97,6 +114,7 @@ def _bug(error: Exception) -> int:
     place = traceback.extract_tb(error.__traceback__)[-1]
     name = os.path.basename(place.filename)  # noqa: PTH119 - a name out of a traceback, not a path to use
     return _fail(
-        BUG, f"this is a bug in authz: {type(error).__name__} at {name}:{place.lineno}; "
+        BUG,
+        f"this is a bug in authz: {type(error).__name__} at {name}:{place.lineno}; "
         f"{_DEBUG}=1 shows the whole traceback",
     )

@@ -14,6 +14,7 @@ from tests.real import tools
 
 PROGRAMS: Final[Mapping[str, Callable[[], Path]]] = {
     "OpenID provider": tools.provider_directory,
+    "YAML language server": tools.yaml_language_server,
     "Redis": tools.redis_server,
     "SPIRE": tools.spire,
 }

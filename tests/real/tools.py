@@ -6,6 +6,7 @@ What can't be had raises `MissingTool`, whose text says what to do; no test is s
 | program | version | from |
 |---|---|---|
 | `oidc-provider` and its dependencies | `oidc-provider/package-lock.json` | npm |
+| `yaml-language-server` | `yaml-language-server/package-lock.json` | npm |
 | Node.js 20.19 or newer | the machine's, else the one inside the PyPI package | PATH, PyPI |
 | SPIRE server and agent | `spire/go.mod`, `spire/go.sum` | the Go module proxy, `go build` (cgo, for SQLite) |
 | Go 1.26 or newer | the machine's, else the one inside the PyPI package | PATH, PyPI |
@@ -54,6 +55,19 @@ def provider_directory() -> Path:
         (place / ".ready").touch()
     _copy(place, source, ("provider.mjs",))
     return place
+
+
+@cache
+def yaml_language_server() -> Path:
+    """The script of `yaml-language-server`, to be run by `node`."""
+    source = HERE / "yaml-language-server"
+    place = CACHE / f"yaml-language-server-{_digest(source / 'package-lock.json')}"
+    if not (place / ".ready").exists():
+        _copy(place, source, ("package.json", "package-lock.json"))
+        command = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        _run("the YAML language server (npm yaml-language-server)", command, directory=place, environment=_node_path())
+        (place / ".ready").touch()
+    return place / "node_modules" / "yaml-language-server" / "bin" / "yaml-language-server"
 
 
 @cache
