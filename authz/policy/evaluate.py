@@ -23,9 +23,10 @@ from authz.model.decision import (
     Shadow,
     Trace,
 )
-from authz.model.principal import Binding, Principals, Refusal, Undecided, User, Via, Workload
+from authz.model.principal import Principals, Refusal, Undecided, User, Via, Workload
 from authz.model.reason import ALLOWED, Reason
 from authz.model.request import AuthzRequest
+from authz.policy.challenges import challenge_of, refused_challenge
 from authz.policy.compiled import CompiledGuardrail, Condition, Matched, Outcome, Scene, Subject, Test, Usage
 from authz.policy.identity import bare_mutations, mutations
 from authz.policy.plan import Alternative, DenyPlan, RequirePlan, RoutePlan
@@ -166,22 +167,14 @@ def _denied(guardrail: CompiledGuardrail, matched: Matched, covering: Guardrails
     if outcome.highest < threshold:
         return None
     if outcome.lowest >= threshold:
+        trace = _trace([], None, matched, covering, scene)
         return _denial(
-            Reason.GUARDRAIL_DENIED,
-            matched,
-            scene,
-            guardrail=guardrail.id,
-            detail=plan.text,
-            trace=_trace([], None, matched, covering, scene),
+            Reason.GUARDRAIL_DENIED, matched, scene, guardrail=guardrail.id, detail=plan.text, trace=trace
         )
     culprit = _hanging(plan.leaves, scene, Refusal | Undecided)
     return _denial(
-        culprit.reason,
-        matched,
-        scene,
-        guardrail=guardrail.id,
-        detail=culprit.detail,
-        challenge=Challenge(scheme=culprit.scheme, nonce=culprit.nonce) if isinstance(culprit, Refusal) else None,
+        culprit.reason, matched, scene, guardrail=guardrail.id, detail=culprit.detail,
+        challenge=refused_challenge(culprit) if isinstance(culprit, Refusal) else None,
         retry_after=culprit.retry_after if isinstance(culprit, Undecided) else None,
         trace=_trace([], None, matched, covering, scene),
     )
@@ -294,7 +287,7 @@ def _explain(plan: RoutePlan, matched: Matched, guardrails: Guardrails, scene: S
         scene,
         detail=detail or condition.text,
         guardrail=condition.origin.removeprefix("guardrail:"),
-        challenge=_challenge(reason, closest, scene),
+        challenge=challenge_of(reason, closest.unmet(), closest.conditions, scene.user),
         trace=shown,
     )
 
@@ -322,37 +315,6 @@ def _reason(condition: Condition, scene: Scene) -> tuple[Reason, str]:
         missing = Reason.CREDENTIAL_MISSING if condition.subject is Subject.USER else Reason.WORKLOAD_MISSING
         return missing, ""
     return condition.reason, ""
-
-
-def _challenge(reason: Reason, closest: _Weighed, scene: Scene) -> Challenge | None:
-    """RFC 9470 §3 for step-up, RFC 6750 §3.1 for scopes; other 401s get the wire's standard challenge."""
-    scheme = _scheme(closest, scene)
-    if reason.is_step_up:
-        wanted = dict(one.challenge for one in closest.unmet() if one.challenge is not None)
-        age = wanted.get("max_age")
-        return Challenge(
-            scheme=scheme,
-            error="insufficient_user_authentication",
-            acr_values=wanted.get("acr_values", ""),
-            max_age=None if age is None else int(float(age)),
-        )
-    if reason is Reason.SCOPE_MISSING:
-        scopes = [
-            one.challenge[1] for one in closest.conditions if one.challenge is not None and one.challenge[0] == "scope"
-        ]
-        return Challenge(
-            scheme=scheme, error="insufficient_scope", scope=" ".join(dict.fromkeys(" ".join(scopes).split()))
-        )
-    nonce = scene.user.nonce if isinstance(scene.user, Refusal) else ""
-    return Challenge(scheme=scheme, nonce=nonce) if scheme != Challenge().scheme else None
-
-
-def _scheme(closest: _Weighed, scene: Scene) -> str:
-    """The scheme that the client used, or has to use for what the alternative asks (RFC 9449 §7.1)."""
-    bound = any(one.challenge == ("bound", Binding.DPOP.value) for one in closest.conditions)
-    if bound or (isinstance(scene.user, User) and Binding.DPOP in scene.user.bound):
-        return "DPoP"
-    return scene.user.scheme if isinstance(scene.user, Refusal) else Challenge().scheme
 
 
 def _denial(
