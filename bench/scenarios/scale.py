@@ -18,7 +18,7 @@ from bench import cores
 from bench.accounting import used
 from bench.client import check_connection
 from bench.contenders import table
-from bench.contenders.table import Running, Skipped
+from bench.contenders.table import Place, Running, Skipped
 from bench.material import Material, warm
 from bench.measuring import closed, each_once, under, warm_up
 from bench.report import Cell, Report
@@ -131,21 +131,16 @@ def _table(report: Report, what: str, rows: list[dict[str, Cell]], how: str) -> 
 
 def _processes(report: Report, length: Length) -> None:
     """`authz serve --workers N`: one client process for each address, all on the client's core."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "authz", "serve", "--help"], capture_output=True, text=True, check=True
+    )
+    if "--workers" not in shown.stdout:
+        report.skip("several processes: this version of the service has no --workers")
+        return
     rows: list[dict[str, Cell]] = []
     with stage() as place:
         for workers in PROCESSES:
-            try:
-                running = table.start_ours(
-                    place, "native", name=f"workers-{workers}", on=cores.SERVERS, settings={"workers": str(workers)}
-                )
-            except Skipped:
-                running = None
-            except Exception as why:  # noqa: BLE001 - a service that doesn't know the flag ends at once
-                report.skip(f"several processes: {str(why).splitlines()[-1].strip(' |')}")
-                return
-            running = running or table.start_ours(
-                place, "grpcio", name=f"workers-{workers}", on=cores.SERVERS, settings={"workers": str(workers)}
-            )
+            running = _several(place, workers)
             rows.append({"processes": workers, **_together(running, place.material, workers, length.seconds)})
             running.process.stop()
     report.table(
@@ -154,6 +149,14 @@ def _processes(report: Report, length: Length) -> None:
         rows,
         "Rates can grow only up to the number of server cores, and to what one client core can ask.",
     )
+
+
+def _several(place: Place, workers: int) -> Running:
+    settings = {"workers": str(workers)}
+    try:
+        return table.start_ours(place, "native", name=f"workers-{workers}", on=cores.SERVERS, settings=settings)
+    except Skipped:
+        return table.start_ours(place, "grpcio", name=f"workers-{workers}", on=cores.SERVERS, settings=settings)
 
 
 def _together(running: Running, material: Material, processes: int, seconds: float) -> dict[str, Cell]:
