@@ -105,7 +105,7 @@ def test_a_second_process_is_turned_away(opened: Open, path: Path, wall: FakeClo
     opened()
     second = RevocationList(RevocationPlane(10), FileJournal(path, wall=wall), max_stale=30.0, wall=wall)
 
-    with pytest.raises(OSError, match="store.url"):
+    with pytest.raises(OSError, match=r"store\.url"):
         second.open()
 
 
