@@ -63,7 +63,7 @@ class Scene(Desk):
         self, token: str | None = None, *, name: str = "corp", body: bytes | None = None, kind: str = FORM
     ) -> Page:
         if body is None:
-            body = urlencode({"logout_token": logout_tokens.mint() if token is None else token}).encode()
+            body = urlencode({"logout_token": token or logout_tokens.mint()}).encode()
         return self.endpoint.answer(
             name, HttpRequest(method="POST", target=f"/logout/{name}", headers={"content-type": kind}, body=body)
         )
