@@ -21,6 +21,7 @@ from authz.cli import (
     decisions,
     diff,
     explain,
+    explain_code,
     health,
     issuer,
     lint,
@@ -43,6 +44,7 @@ __all__ = ["main"]
 _COMMANDS: Final = (
     serve,
     lint,
+    explain_code,
     test,
     explain,
     why,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, YES
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _FAILING: Final = frozenset({"guardrail-expired", "candidate-expired"})
 """Warnings that the service lives with and that fail lint all the same (policy language §6)."""
+_OUTPUTS: Final = ("text", "json", "sarif", "github")
 NAME: Final = "lint"
 HELP: Final = "report every fault of a policy directory"
 DESCRIPTION: Final = (
@@ -24,7 +26,7 @@ DESCRIPTION: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument("--output", choices=_OUTPUTS, default="text", help="default: text")
     parser.add_argument("--now", metavar="TIME", help="judge dates as of this time, such as 2026-11-21T10:00:00Z")
     parser.add_argument("--strict", action="store_true", help="warnings end with exit code 1")
 
@@ -41,20 +43,31 @@ def run(arguments: argparse.Namespace) -> int:
     directory = read(arguments.directory, today=today, tests=True)
     files, faults = directory.files, _with_advice(directory)
     errors = fault_report.count_errors(faults)
-    if arguments.output == "json":
-        import json
-
-        report = {"files": len(files), "errors": errors, "warnings": len(faults) - errors,
-                  "faults": fault_report.as_json(faults)}
-        print(json.dumps(report, indent=2))
-    else:
-        for line in fault_report.as_text(faults, files):
-            print(line)
-        print(fault_report.summary(faults, len(files)))
+    _print(arguments.output, arguments.directory, files, faults)
     if errors:
         return POLICY_INVALID
     failing = faults if arguments.strict else [fault for fault in faults if fault.code in _FAILING]
     return NO if failing else YES
+
+
+def _print(output: str, directory: str, files: Mapping[str, bytes], faults: tuple[Fault, ...]) -> None:
+    import json
+
+    from authz.cli import fault_annotations, fault_report
+
+    errors = fault_report.count_errors(faults)
+    if output == "json":
+        counts = {"files": len(files), "errors": errors, "warnings": len(faults) - errors}
+        print(json.dumps({**counts, "faults": fault_report.as_json(faults)}, indent=2))
+    elif output == "sarif":
+        print(json.dumps(fault_annotations.as_sarif(faults, directory), indent=2))
+    elif output == "github":
+        for line in fault_annotations.as_github(faults, directory):
+            print(line)
+    else:
+        for line in fault_report.as_text(faults, files):
+            print(line)
+        print(fault_report.summary(faults, len(files)))
 
 
 def _with_advice(directory: ReadDirectory) -> tuple[Fault, ...]:
