@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from authz.authn.svid import TrustBundle
-from authz.model.issuer import BundleEndpoint, BundleFile, BundleOrigin, PeerVerification, TrustSettings
+from authz.model.issuer import (
+    BundleEndpoint,
+    BundleFile,
+    BundleOrigin,
+    BundleWorkloadApi,
+    PeerVerification,
+    TrustSettings,
+)
 from authz.policy.faults import Fault, has_errors
 from authz.sources.background import Running, Surroundings
 from authz.sources.endpoint_bundles import EndpointBundle, Fetch
@@ -25,7 +32,7 @@ from authz.sources.fetch import Fetched, FetchError
 from authz.sources.file_bundles import FileBundle
 from authz.sources.schedule import RefreshRules
 from authz.sources.server_trust import ServerTrust
-from authz.sources.state import Cause, Freshness, Report, SourceState, unreported
+from authz.sources.state import Cause, Freshness, Report, SourceEvent, SourceState, unreported
 from authz.sources.workload_api import WorkloadApi
 
 _NO_SOCKET: Final = "no Workload API is configured (keys.workload_api)"
@@ -114,6 +121,7 @@ class BundleStore:
         Not `strict`: also one with errors, for somebody who wants to see them in the states."""
         if strict and has_errors(plan.faults):
             raise ValueError("a plan with errors can't be applied")
+        self._tell_unserved(plan)
         self._sources = plan.sources
         self._running.replace(
             source for _, source in plan.sources.values() if isinstance(source, EndpointBundle)
@@ -143,6 +151,13 @@ class BundleStore:
     def close(self) -> None:
         """Stop all threads and wait for them, for a few seconds at most."""
         self._running.close()
+
+    def _tell_unserved(self, plan: BundlePlan) -> None:
+        """Say once of each trust domain that its bundle can't come, for want of a setting."""
+        for domain, (origin, _) in plan.sources.items():
+            known = domain in self._sources and self._sources[domain][0] == origin
+            if isinstance(origin, BundleWorkloadApi) and self._api is None and not known:
+                self._env.report(SourceEvent(kind="bundle", name=domain, error=_NO_SOCKET))
 
     def _source(self, domain: str, origin: BundleOrigin) -> BundleSource:
         living = self._sources.get(domain)

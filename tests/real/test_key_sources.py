@@ -196,6 +196,19 @@ def test_readiness_and_the_command_line_show_what_the_agent_handed_out(domains: 
     assert main(["bundle", "show", str(tmp_path), "--keys-workload-api", domains.socket]) == 0
 
 
+def test_an_agent_that_dies_and_comes_back(domains: Domains, connect: Callable[[str], WorkloadApi]) -> None:
+    """What was known goes on serving; a new connection is found without anybody's help."""
+    api = connect(domains.authz)
+
+    domains.shop.agent.kill()
+    wait_for("the loss to show", lambda: api.bundle_state("shop.example").freshness is Freshness.STALE, within=20)
+    assert api.bundle("shop.example") is not None
+    domains.shop.restart_agent()
+
+    wait_for("the agent again", lambda: api.bundle_state("shop.example").freshness is Freshness.FRESH, within=90)
+    assert api.svid_state().error == ""
+
+
 # --- bundle endpoints ---
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from authz.model.issuer import BundleFile, PeerVerification, TrustSettings
+from authz.model.issuer import BundleFile, BundleWorkloadApi, PeerVerification, TrustSettings
 from authz.sources.bundles import BundleStore
 from authz.sources.schedule import RefreshRules
-from authz.sources.state import Freshness
+from authz.sources.state import Freshness, SourceEvent
 from tests.fakes.clock import FakeClock
 from tests.mint.jwk_documents import bundle
 
@@ -74,3 +74,34 @@ def test_the_last_good_bundle_serves_for_a_bounded_time(tmp_path: Path) -> None:
     store.poll()
     assert store.bundle("shop.example") is None
     assert store.states()[0].freshness is Freshness.EXPIRED
+
+
+def test_a_pushed_bundle_without_a_socket_is_told_once(tmp_path: Path) -> None:
+    """The setting is missing: the domain has no bundle, its state and the log say why, and nothing else stops."""
+    events: list[SourceEvent] = []
+    store = BundleStore(tmp_path, report=events.append)
+    trust = TrustSettings(
+        bundles={"shop.example": BundleWorkloadApi()}, verified_by=PeerVerification.CERTIFICATE,
+    )
+
+    assert store.reconfigure(trust) == ()
+    store.reconfigure(trust)
+
+    assert store.bundle("shop.example") is None
+    assert store.tried_once()
+    assert store.states()[0].freshness is Freshness.ABSENT
+    assert [event.error for event in events] == ["no Workload API is configured (keys.workload_api)"]
+
+
+def test_a_domain_whose_origin_changes_begins_anew(tmp_path: Path) -> None:
+    """What came from one place isn't kept for another."""
+    (tmp_path / "shop.json").write_bytes(bundle())
+    store = BundleStore(tmp_path)
+    store.reconfigure(_trust(shop_example="shop.json"))
+    assert store.bundle("shop.example") is not None
+
+    store.reconfigure(TrustSettings(
+        bundles={"shop.example": BundleWorkloadApi()}, verified_by=PeerVerification.CERTIFICATE,
+    ))
+
+    assert store.bundle("shop.example") is None
