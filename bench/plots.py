@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 WIDTH: Final = 760
-_LEFT, _RIGHT, _TOP, _ROW = 190, 80, 56, 30
+_LEFT, _RIGHT, _TOP, _ROW = 260, 80, 56, 30
 _COLOURS: Final = ("#2563a8", "#d98032", "#4a9a5b", "#8a5aa8", "#b5413c", "#6b7280")
 
 
