@@ -22,6 +22,7 @@ from authz.cli import (
     diff,
     explain,
     explain_code,
+    fmt,
     health,
     issuer,
     lint,
@@ -44,6 +45,7 @@ __all__ = ["main"]
 _COMMANDS: Final = (
     serve,
     lint,
+    fmt,
     explain_code,
     test,
     explain,
