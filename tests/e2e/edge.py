@@ -69,9 +69,10 @@ class Edge:
 
     def start_authz(self, **settings: str) -> Authz:
         """Another authz beside those that run already; `settings` are its flags, `_` for `-`."""
-        chosen, admin_port = free_ports(2)
-        last = settings.get("listen", "").rpartition(":")[2]
-        port = int(last) if last.isdigit() else chosen
+        port, admin_port = (
+            int(last) if (last := settings.get(name, "").rpartition(":")[2]).isdigit() else free
+            for name, free in zip(("listen", "admin_listen"), free_ports(2), strict=True)
+        )
         name = f"authz-{len(self.instances)}"
         audit = self.directory / f"{name}.jsonl"
         flags = {

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from authz.model.reason import ALLOWED
+from examples.store.client import Answer
 from examples.store.processes import Processes
 from tests.e2e.edge import Edge
 from tests.real.idp import RealProvider
+from tests.real.redis_server import RedisServer
 
 POLICIES = Path(__file__).parent / "policies"
 
@@ -62,6 +65,35 @@ class ProviderEdge(Edge):
         """Status and recorded reason of one request with a bearer token."""
         answer = self.send(method, target, token=token)
         return answer.status, self.reason(answer)
+
+
+class PairEdge(ProviderEdge):
+    """Two authz that share nothing but Redis, each with an Envoy (`first` or not)."""
+
+    redis: RedisServer
+
+    def start_pair(self, **settings: str) -> None:
+        """Both write one audit trail, so that a reason is found whoever decided."""
+        trail = str(self.directory / "authz-0.jsonl")
+        for raw in (True, False):
+            own = {name: self.own(value) for name, value in settings.items()}
+            self.start_authz(**{"store_url": self.redis.url, "audit_file": trail, **own})
+            self.start_envoy(raw=raw)
+
+    def own(self, value: str) -> str:
+        """A setting as the next instance gets it: `{number}` is its number."""
+        return value.replace("{number}", str(len(self.instances)))
+
+    def why(self, answer: Answer) -> tuple[int, str]:
+        """Status and recorded reason, whichever of the two decided."""
+        decision_id = answer.headers.get("x-authz-decision-id", "")
+        if answer.status == 200:
+            return 200, ALLOWED
+        return answer.status, str(self.instances[0].audit.find(decision_id)["reason"])
+
+    def at_both(self, token: str, target: str = "/anyone") -> list[tuple[int, str]]:
+        """What a bearer token gets at one and at the other."""
+        return [self.why(self.send("GET", target, token=token, raw=raw)) for raw in (True, False)]
 
 
 @contextlib.contextmanager

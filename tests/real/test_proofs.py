@@ -8,7 +8,7 @@ import pytest
 
 from examples.store.client import Answer
 from examples.store.processes import wait_for
-from tests.real.edge import ProviderEdge, edge_with_provider
+from tests.real.edge import PairEdge, edge_with_provider
 from tests.real.idp import Proofs
 from tests.real.redis_server import RedisServer
 
@@ -16,10 +16,9 @@ TARGET = "/anyone"
 URL = f"http://shop.test{TARGET}"
 
 
-class Pair(ProviderEdge):
-    """An Envoy for each of two authz that share nothing but Redis (the raw and the joined one of the edge)."""
+class Pair(PairEdge):
+    """With a client's key and a token that is bound to it."""
 
-    redis: RedisServer
     proofs: Proofs
     token: str
 
@@ -29,11 +28,6 @@ class Pair(ProviderEdge):
 
     def fresh(self, **changed: str) -> str:
         return self.proofs.proof("GET", URL, token=self.token, **changed)
-
-    def why(self, answer: Answer) -> tuple[int, str]:
-        """Status and reason, whichever of the two decided."""
-        decision_id = answer.headers.get("x-authz-decision-id", "")
-        return answer.status, str(self.instances[0].audit.find(decision_id)["reason"])
 
 
 @pytest.fixture
@@ -47,18 +41,9 @@ def pair() -> Iterator[Pair]:
         yield edge
 
 
-def start(pair: Pair, **settings: str) -> Pair:
-    """Both authz write one audit trail, so that a reason is found whoever decided."""
-    trail = str(pair.directory / "authz-0.jsonl")
-    for raw in (True, False):
-        pair.start_authz(store_url=pair.redis.url, dpop_http="true", audit_file=trail, **settings)
-        pair.start_envoy(raw=raw)
-    return pair
-
-
 def test_a_proof_opens_the_route_once(pair: Pair) -> None:
     """With its proof a bound token is good; the same proof again is a replay, at either instance."""
-    start(pair)
+    pair.start_pair(dpop_http="true")
     proof = pair.fresh()
 
     assert pair.ask(proof).status == 200
@@ -69,7 +54,7 @@ def test_a_proof_opens_the_route_once(pair: Pair) -> None:
 
 def test_what_does_not_fit_is_no_proof(pair: Pair) -> None:
     """None at all, another key's, for another method, another URL or another token, an old one."""
-    start(pair)
+    pair.start_pair(dpop_http="true")
     stranger = Proofs().proof("GET", URL, token=pair.token)
     wrong = [
         stranger,
@@ -87,7 +72,7 @@ def test_what_does_not_fit_is_no_proof(pair: Pair) -> None:
 
 def test_a_nonce_is_given_and_wanted_back(pair: Pair) -> None:
     """A client without one is told which; with it the next proof is taken."""
-    start(pair, dpop_nonces="true")
+    pair.start_pair(dpop_http="true", dpop_nonces="true")
 
     refused = pair.ask(pair.fresh())
     nonce = refused.headers.get("dpop-nonce", "")
@@ -100,7 +85,7 @@ def test_a_nonce_is_given_and_wanted_back(pair: Pair) -> None:
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_without_redis_only_proofs_are_undecided(pair: Pair, how: str) -> None:
     """503 `store_unavailable`, in time; bearer tokens and public routes go on; it recovers without a restart."""
-    start(pair)
+    pair.start_pair(dpop_http="true")
     bearer = pair.corp.client_token()
     assert pair.ask(pair.fresh()).status == 200
     getattr(pair.redis, how)()

