@@ -23,8 +23,9 @@ from authz.policy.document import (
     WorkloadSegment,
 )
 from authz.policy.faults import FaultCode, Faults
+from authz.policy.ground import Ground
 from authz.policy.plan import Alternative, IdentityHeaders, RequirePlan, RoutePlan
-from authz.policy.prepare import Ground, RequirementCompiler, Unfit
+from authz.policy.prepare import RequirementCompiler, Unfit
 from authz.policy.references import Getter, Surroundings, typed_getter
 from authz.policy.requirements import (
     MAX_ALTERNATIVES,

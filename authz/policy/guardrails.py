@@ -24,9 +24,10 @@ from authz.policy.document import (
     UserRequirement,
 )
 from authz.policy.faults import FaultCode, Faults, Place
+from authz.policy.ground import Ground
 from authz.policy.hosts import AnyPort, HostEntry, HostError, HostKind, HostPattern, parse_host
 from authz.policy.plan import DenyPlan, RequirePlan, RoutePlan
-from authz.policy.prepare import Ground, RequirementCompiler, Unfit
+from authz.policy.prepare import RequirementCompiler, Unfit
 from authz.policy.requirements import (
     MAX_ALTERNATIVES,
     Names,

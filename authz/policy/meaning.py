@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from typing import Final
 
 from authz.model.issuer import IssuerSettings
 from authz.model.principal import Via
-from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Variable
+from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Outcome, Variable
 from authz.policy.document import (
     GuardrailDeclaration,
+    HostVariable,
     ParsedDirectory,
     Requirement,
     RouteDeclaration,
@@ -22,11 +24,13 @@ from authz.policy.document import (
     UserRequirement,
 )
 from authz.policy.faults import Faults, Place
+from authz.policy.ground import Ground
 from authz.policy.guardrails import Cover, read_cover
 from authz.policy.index import Binding
 from authz.policy.link import PolicySet
-from authz.policy.prepare import Ground, RequirementCompiler, last_via
-from authz.policy.requirements import Leaves, Names, expand, shared_requirements
+from authz.policy.prepare import RequirementCompiler, last_via
+from authz.policy.requirements import Leaves, Names, expand, leaves_under, shared_requirements
+from authz.policy.user_conditions import user_values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +64,12 @@ class Side:
         }
         self._choices: dict[tuple[str, str], tuple[Choice, ...]] = {}
         self._keys: dict[object, object] = {}
+        self.outcomes: dict[tuple[object, ...], tuple[Outcome, ...]] = {}
+        """How requirements of this side turn out for values of a question, kept from question to question."""
         self._compilers: dict[bool, RequirementCompiler] = {}
-        self.platform_key: object = shape(
-            (self.parsed.issuers, self.parsed.trust_domains, self.parsed.guardrails, self.parsed.requirements)
-        )
+        self.ground_key: object = shape((self.parsed.issuers, self.parsed.trust_domains))
+        """Equal where credentials are read alike: then what resolved requirements say is all that counts."""
+        self.platform_key: object = (self.ground_key, shape((self.parsed.guardrails, self.parsed.requirements)))
 
     # --- what is asked
 
@@ -98,6 +104,17 @@ class Side:
     ) -> frozenset[str]:
         """The issuers that the fields speak of (policy language §5, `issuer`)."""
         return self._compiler(any_issuer=guardrail).issuers_of(user, accepted, report=False, loose=loose)
+
+    def reads_host(self, route: CompiledRoute) -> bool:
+        """Whether the route refers to a variable of the host."""
+        key = ("host", route.policy, route.id)
+        if key not in self._keys:
+            self._keys[key] = any(
+                isinstance(value.reference, HostVariable)
+                for choice in self.route(route) for leaf in choice.leaves for below in leaves_under(leaf)
+                if isinstance(below, UserRequirement) for value in user_values(below)
+            )
+        return bool(self._keys[key])
 
     # --- keys
 
@@ -168,16 +185,28 @@ class Side:
         return written
 
 
+_PLAIN: Final = (str, type(None), Enum)
+_FIELDS: dict[type, tuple[str, ...]] = {}
+"""The fields that count, by class of the language: everything but places."""
+
+
 def shape(node: object) -> object:
     """A construct without the places where it was written: equal shapes mean the same."""
+    if isinstance(node, _PLAIN):
+        return node
+    kind = type(node)
+    names = _FIELDS.get(kind)
+    if names is not None:
+        return (kind, *[shape(getattr(node, name)) for name in names])
+    if isinstance(node, tuple | list):
+        return tuple([shape(item) for item in node])
+    if isinstance(node, Mapping):
+        return tuple([(name, shape(value)) for name, value in sorted(node.items(), key=lambda item: str(item[0]))])
+    if isinstance(node, frozenset):
+        return tuple(sorted(map(repr, node)))
     if isinstance(node, Place):
         return None
-    if isinstance(node, Enum) or not is_dataclass(node):
-        if isinstance(node, tuple | list):
-            return tuple(map(shape, node))
-        if isinstance(node, Mapping):
-            return tuple((name, shape(value)) for name, value in sorted(node.items(), key=lambda item: str(item[0])))
-        if isinstance(node, frozenset):
-            return tuple(sorted(map(repr, node)))
-        return (type(node).__name__, node) if isinstance(node, bool | int | float) else node
-    return (type(node).__name__, *(shape(getattr(node, field.name)) for field in fields(node)))
+    if is_dataclass(node):
+        _FIELDS[kind] = tuple(field.name for field in fields(node) if field.name != "place")
+        return shape(node)
+    return kind, node

@@ -25,9 +25,10 @@ from authz.policy.document import (
     WorkloadRequirement,
 )
 from authz.policy.faults import Faults, Place
+from authz.policy.ground import Ground
 from authz.policy.hosts import HostError, parse_host
 from authz.policy.plan import Alternative, RequirePlan
-from authz.policy.prepare import Ground, RequirementCompiler, Unfit
+from authz.policy.prepare import RequirementCompiler, Unfit
 from authz.policy.requirements import Leaf, Leaves, Names, TooLarge, expand, shared_requirements
 
 _LISTS: Final = ("subjects", "scopes", "groups", "roles", "clients")

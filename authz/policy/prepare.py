@@ -7,10 +7,7 @@ guardrail makes of the conditions is `policy.compile`'s and `policy.guardrails`'
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
 
-from authz.model.issuer import IssuerSettings
 from authz.model.principal import Via
 from authz.model.reason import Reason
 from authz.policy.compiled import Condition, Test, Usage, VariableType
@@ -21,12 +18,10 @@ from authz.policy.document import (
     HostVariable,
     NobodyRequirement,
     NotRequirement,
-    ParsedDirectory,
     PathVariable,
     PublicRequirement,
     Requirement,
     SourceRequirement,
-    Text,
     UserClaim,
     UserRequirement,
     Value,
@@ -35,53 +30,16 @@ from authz.policy.document import (
     WorkloadSegment,
 )
 from authz.policy.expressions import Expression, ExpressionError, compile_expression, when_condition
-from authz.policy.faults import FaultCode, Faults, Place
+from authz.policy.faults import FaultCode, Place
+from authz.policy.ground import Ground
 from authz.policy.plan import Alternative
 from authz.policy.references import Surroundings
 from authz.policy.requirements import Leaves, is_public, leaves_under
 from authz.policy.suggest import did_you_mean
 from authz.policy.three_values import Mode, conjunction, disjunction, negation
 from authz.policy.user_conditions import UserContext, user_conditions, user_values, uses_subject
-from authz.policy.workload_conditions import SpiffePattern, SpiffePatternError, workload_conditions
-
-_ANY_VIA: Final = frozenset((Via.MTLS, Via.FORWARDED))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What every requirement of a directory stands on, and where its faults go.
-
-    `origin` is "" for routes, else `guardrail:ID`; guardrails take any issuer where none is written.
-    """
-
-    platform: ParsedDirectory
-    faults: Faults
-    policy: str = ""
-    origin: str = ""
-    any_issuer: bool = False
-
-    @property
-    def issuers(self) -> Mapping[str, IssuerSettings]:
-        return {} if self.platform.issuers is None else self.platform.issuers.issuers
-
-    @property
-    def aliases(self) -> Mapping[str, frozenset[str]]:
-        return {name: frozenset(issuer.aliases) for name, issuer in self.issuers.items()}
-
-    @property
-    def any_via(self) -> frozenset[Via]:
-        """Every way in which a workload's identity can reach us here."""
-        return _ANY_VIA | {Via.JWT_SVID} if self.jwt_svid_header else _ANY_VIA
-
-    @property
-    def jwt_svid_header(self) -> str:
-        """The header that JWT-SVIDs come in; empty when none are read."""
-        trust = self.platform.trust_domains
-        jwt_svid = None if trust is None else trust.settings.jwt_svid
-        return "" if jwt_svid is None else jwt_svid.header
-
-    def fault(self, place: Place, code: FaultCode, message: str) -> None:
-        self.faults.add(place, code, message, policy=self.policy)
+from authz.policy.workload_checks import workload_fits
+from authz.policy.workload_conditions import workload_conditions
 
 
 class Unfit(Exception):
@@ -291,7 +249,7 @@ class RequirementCompiler:
         return user_conditions(user, mode, UserContext(issuers=issuers, skews=skews), around, self.ground.origin)
 
     def _workload(self, workload: WorkloadRequirement, mode: Mode) -> tuple[Condition, ...]:
-        if not self._workload_fits(workload):
+        if not workload_fits(workload, self.ground):
             raise Unfit
         via = workload.via if mode is not Mode.PLAIN else workload.via or Via.MTLS
         return workload_conditions(workload, mode, via, self.ground.origin)
@@ -368,48 +326,6 @@ class RequirementCompiler:
                 FaultCode.CLAIM_PATH,
                 f"a claim whose name holds `/` or `:` needs an alias; {', '.join(lacking)} has none called {path!r}",
             )
-
-    # -- checks: workloads
-
-    def _workload_fits(self, workload: WorkloadRequirement) -> bool:
-        before = len(self.ground.faults)
-        trust = self.ground.platform.trust_domains
-        if trust is None:
-            self.ground.fault(
-                workload.place, FaultCode.TRUST_DOMAIN_UNKNOWN, "`workload` needs a TrustDomains document"
-            )
-            return False
-        domains = trust.settings.domains
-        for item in workload.spiffe:
-            self._check_pattern(item, domains)
-        for item in workload.trust_domains:
-            self._check_known(item, item.value, domains, FaultCode.TRUST_DOMAIN_UNKNOWN, "trust domain")
-        roles = frozenset(role for names in trust.settings.roles.values() for role in names)
-        for item in workload.roles:
-            self._check_known(item, item.value, roles, FaultCode.ROLE_UNKNOWN, "role of workloads")
-        if workload.via is Via.FORWARDED and not trust.settings.trusted_proxies:
-            self.ground.fault(
-                workload.place,
-                FaultCode.REQUIREMENT_SHAPE,
-                "`via: forwarded` never holds without `peers.forwarded.trusted_proxies`",
-            )
-        if workload.via is Via.JWT_SVID and not self.ground.jwt_svid_header:
-            self.ground.fault(
-                workload.place, FaultCode.REQUIREMENT_SHAPE, "`via: jwt-svid` never holds without `peers.jwt_svid`"
-            )
-        return len(self.ground.faults) == before
-
-    def _check_pattern(self, item: Text, domains: frozenset[str]) -> None:
-        try:
-            pattern = SpiffePattern.parse(item.value)
-        except SpiffePatternError as error:
-            self.ground.fault(item.place, FaultCode.WORKLOAD_PATTERN, str(error))
-            return
-        self._check_known(item, pattern.trust_domain, domains, FaultCode.TRUST_DOMAIN_UNKNOWN, "trust domain")
-
-    def _check_known(self, item: Text, name: str, known: frozenset[str], code: FaultCode, kind: str) -> None:
-        if name not in known:
-            self.ground.fault(item.place, code, f"no {kind} is called {name!r}{did_you_mean(name, known)}")
 
 
 # --- small pieces ---

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote_plus, urlencode
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -29,6 +29,7 @@ MAX_CREDENTIAL_BYTES: Final = 32 * 1024
 ASSERTION_SECONDS: Final = 60
 """How long an assertion of ours lives; it is used at once."""
 
+_KINDS: Final[tuple[Literal["EC", "RSA", "OKP"], ...]] = ("EC", "RSA", "OKP")
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 Parameters = Mapping[str, str]
 
@@ -111,9 +112,9 @@ def _signing_key(credential: bytes) -> tuple[Any, str, str]:
 
 
 def _from_pem(credential: bytes) -> Any:
-    for kind in ("EC", "RSA", "OKP"):
+    for kind in _KINDS:
         try:
-            return import_key(credential, kind)  # type: ignore[arg-type,unused-ignore]
+            return import_key(credential, kind)
         except (JoseError, ValueError, TypeError):
             continue
     raise CredentialError("our key file holds no private key in PEM or as a JWK")

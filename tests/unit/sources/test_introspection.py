@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authz.authn.encoding import read_json_object
@@ -319,9 +320,8 @@ def test_a_private_key_signs_an_assertion(bench: Bench, algorithm: str, alg: str
 def test_a_jwk_names_its_kid(bench: Bench) -> None:
     """Providers with several keys of a client choose by it."""
     key = signing_key("ES256")
-    assert key.private.public_key() is not None
-    numbers = key.private.private_numbers()  # type: ignore[union-attr]
-    d = base64url(numbers.private_value.to_bytes(32, "big"))  # type: ignore[union-attr]
+    assert isinstance(key.private, ec.EllipticCurvePrivateKey)
+    d = base64url(key.private.private_numbers().private_value.to_bytes(32, "big"))
     (bench.directory / "secret").write_text(json.dumps({**key.jwk(kid="our-key"), "d": d}))
     issuer = replace(CORP, introspection=replace(SETTINGS, authentication=ClientAuthentication.PRIVATE_KEY_JWT))
 
