@@ -105,7 +105,7 @@ class _Comparison:
         self._sides = (old, new)
         self._read = read
         self._now = now
-        self._same_platform = old.platform_key == new.platform_key
+        self._same_ground = old.ground_key == new.ground_key
         self._solved: dict[object, tuple[_Solved, ...]] = {}
         self.findings: dict[object, Finding] = {}
         self.unproven: list[Unproven] = []
@@ -120,7 +120,7 @@ class _Comparison:
                 for side, matched in zip(self._sides, found, strict=True)
             )
             keys = tuple(None if one is None else self._key(one, sample.parts) for one in standings)
-            if self._same_platform and keys[0] == keys[1]:
+            if self._same_ground and keys[0] == keys[1]:
                 continue
             parts = tuple(part for index, part in enumerate(sample.parts) if _binds(standings, index))
             label = sample.site.label if any(one is not None and one.host_variable for one in standings) else None
@@ -219,7 +219,8 @@ def _answer(question: Question, permits: Formula, others: Formula) -> Answer | s
 def standing_of(side: Side, matched: Matched, request: AuthzRequest) -> Standing:
     """What the side evaluates for a request that it matched."""
     usage, guardrails = usage_of(matched, request)
-    host_variable = next(iter(matched.host_variables), "")
+    reads = not matched.preflight and side.reads_host(matched.route)
+    host_variable = next(iter(matched.host_variables), "") if reads else ""
     return Standing(side=side, matched=matched, guardrails=guardrails, usage=usage, host_variable=host_variable)
 
 

@@ -193,8 +193,6 @@ class Question:
         self._now = now
         self._facts = facts or Facts()
         self._asks: dict[tuple[object, ...], tuple[UserAsk, ...]] = {}
-        self._masks: dict[tuple[object, ...], tuple[Outcome, ...]] = {}
-        self._kept: list[object] = []
         self._universe = Universe(parts=dict(enumerate(parts)), label=label, now=now)
         self._opaque: dict[str, int] = {}
         self._collect()
@@ -406,11 +404,12 @@ class Question:
     def _remembered(
         self, node: object, place: _Place, variable: int, make: Callable[[], tuple[Outcome, ...]]
     ) -> tuple[Outcome, ...]:
-        key = (id(node), id(place.standing), place.mode, variable)
-        if key not in self._masks:
-            self._kept.append(node)
-            self._masks[key] = make()
-        return self._masks[key]
+        standing = place.standing
+        key = (id(node), standing.usage.vias, place.mode, self.space.values[variable])
+        known = standing.side.outcomes
+        if key not in known:
+            known[key] = make()
+        return known[key]
 
     # --- workloads and addresses: the language's own conditions, asked for every value
 

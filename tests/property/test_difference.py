@@ -49,7 +49,7 @@ def permitted(one: Side, text: str) -> list[bool]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(guarded, guarded)
 def test_nobody_whom_trying_out_finds_is_missed(one: tuple[str, str], other: tuple[str, str]) -> None:
     """Two small policies and some thousand callers: who gains or loses shows in the difference."""
@@ -67,7 +67,7 @@ def test_nobody_whom_trying_out_finds_is_missed(one: tuple[str, str], other: tup
                 assert ("gained" if after else "lost") in found, (one, other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(guarded)
 def test_a_policy_does_not_differ_from_itself(one: tuple[str, str]) -> None:
     """Also when written in another place, and compared by solving rather than by text."""
@@ -75,7 +75,7 @@ def test_a_policy_does_not_differ_from_itself(one: tuple[str, str]) -> None:
     new = side(*one, extra="  # a comment\n")
     assume(old is not None and new is not None)
     assert old is not None and new is not None
-    new.platform_key = "never equal, so that nothing is passed over"
+    new.ground_key = new.platform_key = "never equal, so that nothing is passed over"
 
     difference = diff(old, new)
 
@@ -83,7 +83,7 @@ def test_a_policy_does_not_differ_from_itself(one: tuple[str, str]) -> None:
     assert difference.unproven == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(guarded, guarded)
 def test_what_a_change_gives_its_reversal_takes(one: tuple[str, str], other: tuple[str, str]) -> None:
     """The routes gained one way are those lost the other way."""

@@ -80,7 +80,7 @@ def outcomes(one: Side) -> list[bool]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(directories, directories)
 def test_no_request_that_is_judged_differently_goes_unreported(one: Directory, other: Directory) -> None:
     """A thousand requests for each pair of directories."""
@@ -98,13 +98,13 @@ def test_no_request_that_is_judged_differently_goes_unreported(one: Directory, o
     assert expected <= directions(difference)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(directories)
 def test_a_directory_does_not_differ_from_itself(one: Directory) -> None:
     """However its routes overlap, and with nothing passed over."""
     old, new = side(one), side(one)
     assume(old is not None and new is not None)
     assert old is not None and new is not None
-    new.platform_key = "never equal"
+    new.ground_key = new.platform_key = "never equal"
 
     assert not diff(old, new)

@@ -153,7 +153,7 @@ def is_satisfiable(*formulas: z3.BoolRef) -> bool:
     return solver.check() == z3.sat
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(whole, whole)
 def test_diff_finds_exactly_what_the_solver_finds(one: Tree, other: Tree) -> None:
     """Gained and lost, for two trees of users, workloads, addresses, `any`, `all` and `not`."""
