@@ -112,7 +112,7 @@ def _telling(result: Result) -> tuple[int, AlternativeTrace] | None:
 
 
 def _coverage(coverage: Coverage) -> Iterator[str]:
-    yield "coverage: tests that are allowed through an alternative, and denied with it as the closest"
+    yield "coverage: tests that are allowed through an alternative, and denied with none closer"
     width = max((len(f"{row.policy}/{row.route} {row.number}") for row in coverage.rows), default=0)
     for row in coverage.rows:
         name = f"{row.policy}/{row.route} {row.number}"

@@ -66,7 +66,8 @@ def remedies(denial: Denial) -> Iterator[str]:
     trace = denial.trace
     closest = None if trace is None else next((one for one in trace.alternatives if one.closest), None)
     if closest is not None:
-        yield from (_remedy(one) for one in closest.conditions if one.mark is not Mark.HIT)
+        # A condition without a reason isn't known to be unmet (`authz why`).
+        yield from (_remedy(one) for one in closest.conditions if one.mark is not Mark.HIT and one.reason is not None)
     elif denial.guardrail:
         yield f"a caller to whom the guardrail {denial.guardrail} doesn't apply ({denial.detail})"
     elif denial.reason in _BEFORE_ROUTES:

@@ -22,12 +22,14 @@ MakeUser = Callable[[UserFixture, IssuerSettings, float], User]
 TOKEN_LIFETIME: Final = 300.0
 """Seconds that the token of a fixture is still valid."""
 
+_OVERRIDABLE: Final = frozenset({("iss",), ("sub",), ("aud",), ("iat",), ("exp",)})
+"""Claims that every token has and that a fixture may write itself."""
 _NOT_NAMED: Final = "neither the route nor a guardrail names this issuer"
 _NARROWED: Final = "the policy narrows the issuer's audiences"
 
 
 class Misplaced(ValueError):
-    """A claim would have to stand inside something that is no object; the message names it."""
+    """A claim would have to stand inside something that is no object, or in place of another; the message names it."""
 
 
 def token_claims(fixture: UserFixture, settings: IssuerSettings, now: float) -> dict[str, Any]:
@@ -129,9 +131,11 @@ def _rejected(fixture: Rejected) -> Refusal | Undecided:
 
 
 def _place(claims: dict[str, Any], path: ClaimPath, value: Any) -> None:
+    whole = ".".join(path)
     for key in path[:-1]:
-        inner = claims.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise Misplaced(f"the claim {'.'.join(path)} stands inside something that is no object")
-        claims = inner
+        claims = claims.setdefault(key, {})
+        if not isinstance(claims, dict):
+            raise Misplaced(f"the claim {whole} stands inside something that is no object")
+    if path[-1] in claims and path not in _OVERRIDABLE:
+        raise Misplaced(f"the claim {whole} is written twice")
     claims[path[-1]] = value

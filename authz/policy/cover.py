@@ -1,6 +1,6 @@
 """Which alternatives of a directory's routes its tests exercise (policy language §8, §9).
 
-A cell is one alternative of one route and one verdict: allowed through it, or denied with it as the closest one. Only
+A cell is one alternative of one route and one verdict: allowed through it, or denied with none closer. Only
 tests that pass count. A cell that can't be filled (a `public` that nothing narrows, a `nobody`) isn't asked for.
 """
 
@@ -81,21 +81,25 @@ class _Seen:
         if not isinstance(decision, Denial):
             self.allowed.setdefault((route.policy, route.id, decision.alternative), []).append(result.case.name)
             return
-        index = _closest(result)
-        if index is not None:
+        for index in _closest(result):
             self.denied.setdefault((route.policy, route.id, index), []).append(result.case.name)
 
 
-def _closest(result: Result) -> int | None:
-    """Which of the route's alternatives the denial is about; None when a `deny` guardrail answered before."""
+def _closest(result: Result) -> tuple[int, ...]:
+    """Which of the route's alternatives the denial is about: the closest one, and those that were as close (the first
+    written wins a tie, so that some could never be reported). Empty when a `deny` guardrail answered before."""
     assert result.matched is not None
-    plan = plan_of(result.matched.route)
     trace = result.decision.trace
-    if trace is None or not trace.alternatives:
-        return None
+    alternatives = () if trace is None else trace.alternatives
+    closest = next((one for one in alternatives if one.closest), None)
+    if closest is None:
+        return ()
     # The choices of `require` guardrails are multiplied in, those of the first alternative first.
-    each = len(trace.alternatives) // len(plan.alternatives)
-    return next((index // each for index, one in enumerate(trace.alternatives) if one.closest), None)
+    each = len(alternatives) // len(plan_of(result.matched.route).alternatives)
+    near = (
+        index // each for index, one in enumerate(alternatives) if one.closest or one.distance == closest.distance > 0
+    )
+    return tuple(dict.fromkeys(near))
 
 
 def plan_of(route: CompiledRoute) -> RoutePlan:

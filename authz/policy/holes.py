@@ -17,7 +17,7 @@ from authz.policy.document import GuardrailDeclaration, WorkloadRequirement
 from authz.policy.evaluate import usage_of
 from authz.policy.faults import Faults, Place
 from authz.policy.guardrails import read_cover
-from authz.policy.mutants import Change, guardrail_mutants, route_mutants, workshops_of
+from authz.policy.mutants import Change, Drop, guardrail_mutants, route_mutants, workshops_of
 from authz.policy.plan import RequirePlan
 from authz.policy.rehearse import Result, Stage, judge, meets
 from authz.policy.universe import workload_ids
@@ -95,7 +95,7 @@ class _Search:
                 self.killed += 1
                 continue
             changes = [change for one in mutated.values() for change in one.changes]
-            self._survived(drop.place, changes, tuple(f"{policy}/{route}" for policy, route in mutated), runs)
+            self._survived(drop, changes, tuple(f"{policy}/{route}" for policy, route in mutated), runs)
 
     def guardrails(self) -> None:
         """Mutants of guardrails: each left out, and each `require` with one condition less."""
@@ -110,7 +110,7 @@ class _Search:
             if any(self._kills(run, _replaced(run.covering, mutated.guardrail)) for run in runs):
                 self.killed += 1
             else:
-                self._survived(drop.place, list(mutated.changes), (f"guardrail {name}",), runs)
+                self._survived(drop, list(mutated.changes), (f"guardrail {name}",), runs)
 
     def _whole(self, guardrail: CompiledGuardrail, declaration: GuardrailDeclaration) -> None:
         runs = self._covered(guardrail.id)
@@ -139,14 +139,17 @@ class _Search:
         decision = judge(self._stage, run.result.case, run.request, matched, covering)
         return not meets(self._stage, run.result.case, run.request, decision)
 
-    def _survived(self, place: Place, changes: list[Change], routes: tuple[str, ...], runs: list[_Run]) -> None:
-        lost = changes[0].lost
-        text = ", ".join(condition.text for condition in lost)
+    def _survived(self, drop: Drop, changes: list[Change], routes: tuple[str, ...], runs: list[_Run]) -> None:
+        place, lost = drop.place, changes[0].lost[0]
+        if drop.field:
+            # A field may bring a condition of its own along: `subjects` asks for a person too.
+            lost = next((one for one in changes[0].lost if one.text.startswith(f"user.{drop.field} ")), lost)
+        text = lost.text
         if all(self._implied(change.lost, change.left.conditions, change.workloads) for change in changes):
             self.implied.append(f"{place}: {text}")
             return
         allowed = next((run.result.case.name for run in runs if run.result.case.expected.reason is None), "")
-        expect = f"{{deny: {lost[0].reason.code}}}"
+        expect = f"{{deny: {lost.reason.code}}}"
         if allowed:
             suggestion = (
                 f'copy the test "{allowed}", change it so that `{text}` alone doesn\'t hold, and expect {expect}'

@@ -169,7 +169,7 @@ class _SuiteReader:
             person = self._people.get(text.value)
             if person is None:
                 if text.value not in self._faulty_people:
-                    self._unknown(item, "person", text.value, self._people)
+                    self._unknown(item, "person", text.value, {*self._people, *self._faulty_people})
                 continue
             twin = next((one for one in found if _slot(one) == _slot(person)), None)
             if twin is not None:
