@@ -81,6 +81,8 @@ def _with_advice(directory: ReadDirectory) -> tuple[Fault, ...]:
         from authz.cli.rehearsal import rehearse
 
         tests = dict(exercised(rehearse(directory).results))
+    from authz.cli.lock import stale
+
     advice = lint(directory.documents, tests)
-    faults = {*directory.faults, *advice}
+    faults = {*directory.faults, *advice, *stale(directory)}
     return tuple(sorted(faults, key=lambda fault: (fault.place, fault.code, fault.message)))

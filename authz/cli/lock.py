@@ -6,10 +6,14 @@ import argparse
 import difflib
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import ENVIRONMENT, NO, YES
 from authz.cli.failure import CommandFailed
+
+if TYPE_CHECKING:
+    from authz.cli.policy_directory import ReadDirectory
+    from authz.policy.faults import Fault
 
 NAME: Final = "lock"
 HELP: Final = "write who may call what into access.lock"
@@ -48,6 +52,29 @@ def run(arguments: argparse.Namespace) -> int:
             raise CommandFailed(ENVIRONMENT, f"{path}: {error.strerror}") from error
     print(f"{path}: {'unchanged' if written == wanted else 'written'}", file=sys.stderr)
     return YES
+
+
+def stale(directory: ReadDirectory) -> tuple[Fault, ...]:
+    """The fault of a lock that isn't what the policy says; none where there is no lock, or no sound policy."""
+    from authz.cli.fault_report import count_errors
+    from authz.policy.faults import Fault, FaultCode, Place
+    from authz.policy.lock import FILE_NAME, lock_text
+    from authz.policy.meaning import Side
+
+    written = read_lock(directory.path)
+    if written is None or directory.policy is None or count_errors(directory.faults):
+        return ()
+    wanted = lock_text(Side(directory.policy, directory.documents)).splitlines()
+    lines = written.splitlines()
+    if lines == wanted:
+        return ()
+    pairs = enumerate(zip(lines, wanted, strict=False), 1)
+    first = next((number for number, (one, other) in pairs if one != other), min(len(lines), len(wanted)) + 1)
+    code = FaultCode.LOCK_STALE
+    return (Fault(
+        place=Place(FILE_NAME, first), code=code.code, message="the lock isn't what the policy says", help=code.help,
+        severity=code.severity,
+    ),)
 
 
 def read_lock(directory: Path) -> str | None:

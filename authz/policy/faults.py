@@ -183,6 +183,7 @@ class FaultCode(Enum):
     CATCH_ALL_WEAK = ("catch-all-weak", "Ask for as much as the routes inside it, or list paths.", Severity.WARNING)
     TEST_MISSING = ("test-missing", "Add a test to a `_test.yaml` file (`authz test`).", Severity.WARNING)
     VALUE_SUSPICIOUS = ("value-suspicious", "Correct the spelling, or use the name elsewhere too.", Severity.WARNING)
+    LOCK_STALE = ("lock-stale", "Run `authz lock` and commit what changes in access.lock.", Severity.WARNING)
     # issuers, trust domains
     ISSUER_DUPLICATE = ("issuer-duplicate", "Two names for one issuer: keep one.")
     ISSUER_URL = ("issuer-url", "Issuers and key URLs are https URLs without query or fragment.")

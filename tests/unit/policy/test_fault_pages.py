@@ -16,7 +16,7 @@ from authz.policy.load import load
 from authz.policy.parse_tests import read_suites
 
 PAGES = Path(__file__).parents[3] / "docs" / "faults"
-OF_THE_FILE_SYSTEM = {"file-unreadable", "file-missing", "file-content", "directory-limit"}
+OF_THE_FILE_SYSTEM = {"file-unreadable", "file-missing", "file-content", "directory-limit", "lock-stale"}
 """No YAML shows them; tests/unit/sources does."""
 ADVICE = [
     FaultCode.OWNER_MISSING,
