@@ -21,7 +21,7 @@ class AuditTrail:
 
     def find(self, decision_id: str) -> dict[str, object]:
         """The line of one decision; waits for it, since it is written beside the answer and not before it."""
-        wait_for(f"audit line {decision_id}", lambda: self._known(decision_id), within=5)
+        wait_for(f"audit line {decision_id}", lambda: self.knows(decision_id), within=5)
         return self._lines[decision_id]
 
     def lines(self) -> list[dict[str, object]]:
@@ -29,7 +29,8 @@ class AuditTrail:
         wait_for("an audit line", lambda: self._read() or self._lines, within=5)
         return list(self._lines.values())
 
-    def _known(self, decision_id: str) -> bool:
+    def knows(self, decision_id: str) -> bool:
+        """Whether the line is there by now."""
         if decision_id not in self._lines:
             self._read()
         return decision_id in self._lines

@@ -39,12 +39,19 @@ class KeyPair:
 
 
 class Authority:
-    """One self-signed root. Leaves are signed by it directly, so that the leaf alone can be checked."""
+    """One self-signed root. Leaves are signed by it directly, so that the leaf alone can be checked.
 
-    def __init__(self, name: str, *, trust_domain: str = "") -> None:
-        self._trust_domain = trust_domain
+    `kept` is the `pair` of one that was made before: it signs on.
+    """
+
+    def __init__(
+        self, name: str, *, trust_domain: str = "", lifetime: dt.timedelta = _CA_LIFETIME, kept: bytes = b"",
+    ) -> None:
+        if kept:
+            self._key, self._certificate = _restored(kept)
+            return
         self._key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(name, self._key.public_key(), _CA_LIFETIME)
+        builder = _builder(name, self._key.public_key(), lifetime)
         builder = builder.issuer_name(_name(name))
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
@@ -58,6 +65,11 @@ class Authority:
     def certificate(self) -> bytes:
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
+    @property
+    def pair(self) -> KeyPair:
+        """The root itself, for whoever keeps it."""
+        return KeyPair(key=_private_pem(self._key), certificate=self.certificate)
+
     def svid(self, spiffe_id: str, *, lifetime: dt.timedelta = SVID_LIFETIME) -> KeyPair:
         """An X.509-SVID: good for both ends of a connection, its URI SAN is the identity."""
         return self._leaf("workload", [x509.UniformResourceIdentifier(spiffe_id)], lifetime, client=True)
@@ -66,6 +78,10 @@ class Authority:
         """An ordinary server certificate."""
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
         return self._leaf(dns_names[0], names, SVID_LIFETIME * 20, client=False)
+
+    def node(self, name: str) -> KeyPair:
+        """A certificate that a machine proves itself with to SPIRE's server (x509pop)."""
+        return self._leaf(name, [x509.DNSName(name)], SVID_LIFETIME * 20, client=True)
 
     def bundle(self) -> bytes:
         """The SPIFFE bundle of this trust domain."""
@@ -92,14 +108,25 @@ class Authority:
         issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_identifier())
         builder = builder.add_extension(issuer, critical=False)
         return KeyPair(
-            key=key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption(),
-            ),
+            key=_private_pem(key),
             certificate=builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM),
         )
 
     def _key_identifier(self) -> x509.SubjectKeyIdentifier:
         return x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption(),
+    )
+
+
+def _restored(pem: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("the kept root has no key on an elliptic curve")
+    return key, x509.load_pem_x509_certificate(pem)
 
 
 def _builder(name: str, key: ec.EllipticCurvePublicKey, lifetime: dt.timedelta) -> x509.CertificateBuilder:

@@ -32,10 +32,10 @@ class Answer:
 
 def send(
     port: int, method: str, target: str, *, host: str, tls: ssl.SSLContext, server_name: str | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None, address: str = "127.0.0.1",
 ) -> Answer:
-    """One request on a connection of its own to a loopback port."""
-    connection = _Connection(port, tls, server_name)
+    """One request on a connection of its own, to loopback unless there is another `address`."""
+    connection = _Connection(address, port, tls, server_name)
     try:
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": host, **(headers or {})}.items():
@@ -63,8 +63,8 @@ def mesh(ca: Path, svid: Path | None) -> ssl.SSLContext:
 
 
 class _Connection(http.client.HTTPSConnection):
-    def __init__(self, port: int, tls: ssl.SSLContext, server_name: str | None) -> None:
-        super().__init__("127.0.0.1", port, context=tls, timeout=15)
+    def __init__(self, address: str, port: int, tls: ssl.SSLContext, server_name: str | None) -> None:
+        super().__init__(address, port, context=tls, timeout=15)
         self._tls = tls
         self._server_name = server_name
 

@@ -13,13 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from examples.store.envoys import MissingEnvoy
 from examples.store.processes import StartFailed, wait_for
 from examples.store.provider_web import log_in
 from examples.store.scenarios import ALLOWED, SCENARIOS, Outcome, Scenario, Walk
-from examples.store.store import PUBLIC_HOST, Store, running
+from examples.store.store import PUBLIC_HOST, Store, replace_file, running
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HEADINGS = ("request", "what it shows", "verdict", "reason", "who", "the upstream saw")
@@ -59,14 +58,19 @@ def _run(*, keep_running: bool) -> int:
 def _show(store: Store) -> int:
     """Print the table and the policy changes; the number of differences."""
     walk = Walk(store)
-    _print_row(_HEADINGS)
-    print("-" * 200)
-    outcomes = [_report(walk.run(scenario)) for scenario in SCENARIOS]
+    outcomes = show_table(walk)
     for change in CHANGES:
         print(f"\n{change.says}")
         change.apply(store)
         outcomes.append(_report(_settled(walk, change.then)))
     return sum(bool(outcome.differences) for outcome in outcomes)
+
+
+def show_table(walk: Walk) -> list[Outcome]:
+    """Send every scenario and print its row as it comes."""
+    _print_row(_HEADINGS)
+    print("-" * 200)
+    return [_report(walk.run(scenario)) for scenario in SCENARIOS]
 
 
 class Change:
@@ -84,7 +88,7 @@ class Change:
         text = path.read_text()
         if self._old not in text:
             raise LookupError(f"{self._file} doesn't hold what is to be changed")
-        replace_file(path, text.replace(self._old, self._new))
+        replace_file(path, text.replace(self._old, self._new).encode())
 
 
 CHANGES = (
@@ -112,13 +116,6 @@ CHANGES = (
         ),
     ),
 )
-
-
-def replace_file(path: Path, text: str) -> None:
-    """As an editor or a deployment does it: the new file takes the old one's place whole."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text)
-    fresh.replace(path)
 
 
 def _settled(walk: Walk, scenario: Scenario) -> Outcome:

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -120,12 +120,16 @@ class HttpResponse:
 
 
 class SigningKeys:
-    """RSA keys: the newest signs, all of them are published until they are retired."""
+    """RSA keys: the newest signs, all of them are published until they are retired.
 
-    def __init__(self) -> None:
+    `kept` is the `private` form of keys that were made before: they sign on.
+    """
+
+    def __init__(self, kept: bytes = b"") -> None:
         self._lock = threading.Lock()
-        self._keys: list[RSAKey] = []
-        self.rotate()
+        self._keys: list[RSAKey] = [RSAKey.import_key(each) for each in json.loads(kept)["keys"]] if kept else []
+        if not kept:
+            self.rotate()
 
     def rotate(self, *, keep_old: bool = True) -> None:
         """Sign with a new key from now on. The old ones stay published, unless they are to be dropped."""
@@ -139,16 +143,30 @@ class SigningKeys:
             return self._keys[-1]
 
     def published(self) -> bytes:
+        return self._document(private=False)
+
+    def private(self) -> bytes:
+        """With what signs, for whoever keeps it."""
+        return self._document(private=True)
+
+    def _document(self, *, private: bool) -> bytes:
         with self._lock:
-            return json.dumps(KeySet(list(self._keys)).as_dict(private=False)).encode()
+            return json.dumps(KeySet(list(self._keys)).as_dict(private=private)).encode()
 
 
 class Provider:
-    """One issuer. `issuer` is the URL that its tokens carry."""
+    """One issuer. `issuer` is the URL that its tokens carry.
 
-    def __init__(self, issuer: str) -> None:
+    `secrets_of` holds the passwords of accounts and the secrets of clients, by name, where the ones in the open
+    below aren't to count.
+    """
+
+    def __init__(
+        self, issuer: str, *, keys: SigningKeys | None = None, secrets_of: Mapping[str, str] | None = None,
+    ) -> None:
         self.issuer = issuer
-        self.keys = SigningKeys()
+        self.keys = keys or SigningKeys()
+        self.secrets_of = dict(secrets_of or {})
         self.codes: dict[str, _Code] = {}
         self._server = _Server(self)
 
@@ -171,7 +189,9 @@ class Provider:
         """The login form was posted: check the password, answer with a code at the client's redirect URI."""
         account = ACCOUNTS.get(request.form.get("username", ""))
         password = request.form.get("password", "")
-        known = account is not None and secrets.compare_digest(account.password, password)
+        known = account is not None and secrets.compare_digest(
+            self.secrets_of.get(account.name, account.password), password,
+        )
         asked = _Request(request)
         try:
             grant = self._server.get_consent_grant(asked, account if known else None)
@@ -315,7 +335,9 @@ class _Server(AuthorizationServer):
         self.register_grant(_ClientGrant)
 
     def query_client(self, client_id: str) -> Client | None:
-        return CLIENTS.get(client_id)
+        client = CLIENTS.get(client_id)
+        secret = self.provider.secrets_of.get(client_id)
+        return replace(client, secret=secret) if client and secret else client
 
     def save_token(self, token: Mapping[str, object], request: OAuth2Request) -> None:
         """Access tokens stand for themselves: nothing is kept."""

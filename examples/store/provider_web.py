@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import json
 import secrets
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -28,11 +29,17 @@ _MAX_FORM = 16 * 1024
 
 
 class ProviderServer:
-    """One provider on a loopback port. `stop` and `start` may be called again and again."""
+    """One provider, in plain HTTP on a loopback port unless there is `tls`. `stop` and `start` may be called again
+    and again."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self, port: int, *, provider: Provider | None = None, address: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.port = port
-        self.provider = Provider(f"http://localhost:{port}")
+        self.provider = provider or Provider(f"http://localhost:{port}")
+        self._address = address
+        self._tls = tls
         self._server: ThreadingHTTPServer | None = None
         self.requests: list[str] = []
         """`METHOD path` of each request, for tests that count key fetches."""
@@ -45,7 +52,7 @@ class ProviderServer:
         self.stop()
 
     def start(self) -> None:
-        server = _Server(("127.0.0.1", self.port), _handler(self))
+        server = _Server((self._address, self.port), _handler(self, self._tls))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self._server = server
 
@@ -75,7 +82,7 @@ class ProviderServer:
         return HttpResponse(404, b"{}")
 
 
-def log_in(issuer: str, name: str) -> str:
+def log_in(issuer: str, name: str, *, password: str = "", tls: ssl.SSLContext | None = None) -> str:
     """An access token by authorization code with PKCE, as the storefront's web client does it."""
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -84,8 +91,8 @@ def log_in(issuer: str, name: str) -> str:
         "response_type": "code", "client_id": WEB.client_id, "redirect_uri": redirect_uri,
         "scope": WEB.scopes, "state": state, "code_challenge": challenge, "code_challenge_method": "S256",
     })
-    form = {"username": name, "password": ACCOUNTS[name].password}
-    status, headers, _ = _post(issuer, f"/authorize?{query}", form)
+    form = {"username": name, "password": password or ACCOUNTS[name].password}
+    status, headers, _ = _post(issuer, f"/authorize?{query}", form, tls=tls)
     answer = parse_qs(urlsplit(headers.get("location", "")).query)
     if status != 302 or answer.get("state") != [state] or "code" not in answer:
         raise RuntimeError(f"the login of {name} failed with status {status}")
@@ -93,24 +100,23 @@ def log_in(issuer: str, name: str) -> str:
         "grant_type": "authorization_code", "client_id": WEB.client_id, "redirect_uri": redirect_uri,
         "code": answer["code"][0], "code_verifier": verifier,
     }
-    return _access_token(_post(issuer, "/token", form))
+    return _access_token(_post(issuer, "/token", form, tls=tls))
 
 
-def batch_token(issuer: str) -> str:
+def batch_token(issuer: str, *, secret: str = "", tls: ssl.SSLContext | None = None) -> str:
     """An access token by client credentials, as the nightly batch job gets it."""
     form = {"grant_type": "client_credentials", "scope": BATCH.scopes}
-    basic = base64.b64encode(f"{quote(BATCH.client_id)}:{quote(BATCH.secret)}".encode()).decode()
-    return _access_token(_post(issuer, "/token", form, authorization=f"Basic {basic}"))
+    basic = base64.b64encode(f"{quote(BATCH.client_id)}:{quote(secret or BATCH.secret)}".encode()).decode()
+    return _access_token(_post(issuer, "/token", form, authorization=f"Basic {basic}", tls=tls))
 
 
 _Answer = tuple[int, dict[str, str], bytes]
 
 
 def _post(
-    issuer: str, path: str, form: dict[str, str], *, authorization: str = "",
+    issuer: str, path: str, form: dict[str, str], *, authorization: str = "", tls: ssl.SSLContext | None = None,
 ) -> _Answer:
-    where = urlsplit(issuer)
-    connection = http.client.HTTPConnection("127.0.0.1", where.port, timeout=5)
+    connection = _connection(issuer, tls)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if authorization:
         headers["Authorization"] = authorization
@@ -121,6 +127,13 @@ def _post(
         return response.status, received, response.read()
     finally:
         connection.close()
+
+
+def _connection(issuer: str, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    where = urlsplit(issuer)
+    if tls is None:
+        return http.client.HTTPConnection("127.0.0.1", where.port, timeout=5)
+    return http.client.HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=5)
 
 
 def _access_token(answer: _Answer) -> str:
@@ -134,10 +147,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Silent: a client that went away, or one that spoke no TLS."""
 
-def _handler(web: ProviderServer) -> type[BaseHTTPRequestHandler]:
+
+def _handler(web: ProviderServer, tls: ssl.SSLContext | None) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
+
+        def setup(self) -> None:
+            # Here and not at the listening socket: a client that doesn't finish its handshake holds up itself only.
+            if tls is not None:
+                self.request.settimeout(self.timeout)
+                self.request = tls.wrap_socket(self.request, server_side=True)
+            super().setup()
 
         def do_GET(self) -> None:
             self._answer({})

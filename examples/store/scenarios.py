@@ -9,12 +9,13 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from examples.store import client
 from examples.store.client import Answer
-from examples.store.provider import SigningKeys
-from examples.store.provider_web import batch_token, log_in
-from examples.store.store import PUBLIC_HOST, SERVICES, Store
+from examples.store.provider import Provider, SigningKeys
+from examples.store.store import PUBLIC_HOST, SERVICES
 
 ALLOWED = "allowed"
 GATEWAY = "gateway"
@@ -176,10 +177,44 @@ class Outcome:
     differences: tuple[str, ...]
 
 
+class Trail(Protocol):
+    """Where decisions are written."""
+
+    def find(self, decision_id: str, /) -> Mapping[str, object]: ...
+
+
+class Reachable(Protocol):
+    """A running store as its visitors see it, on this machine's loopback or from inside a container."""
+
+    @property
+    def web_ca_file(self) -> Path: ...
+
+    @property
+    def mesh_ca_file(self) -> Path: ...
+
+    @property
+    def audit(self) -> Trail: ...
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """`corp`, `partner` and `unknown`, with the keys that they sign with."""
+        ...
+
+    def door(self, service: str, /) -> tuple[str, int]:
+        """Address and port of a service's Envoy."""
+        ...
+
+    def svid(self, workload: str, /) -> Path: ...
+
+    def log_in(self, name: str, /) -> str: ...
+
+    def batch_token(self) -> str: ...
+
+
 class Walk:
     """Sends scenarios through a running store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Reachable) -> None:
         self._store = store
         self._tokens = {name: make(store) for name, make in TOKENS.items()}
         self._public = client.public(store.web_ca_file)
@@ -199,7 +234,7 @@ class Walk:
         return self._tokens[name]
 
     def send(self, scenario: Scenario) -> Answer:
-        port = self._store.ports[scenario.to].inbound
+        address, port = self._store.door(scenario.to)
         headers = dict(scenario.headers)
         if scenario.token:
             headers["Authorization"] = f"Bearer {self._tokens[scenario.token]}"
@@ -207,13 +242,13 @@ class Walk:
             headers["Content-Length"] = "0"
         at_gateway = scenario.to == GATEWAY
         return client.send(
-            port, scenario.method, scenario.target, host=scenario.authority, headers=headers,
+            port, scenario.method, scenario.target, host=scenario.authority, headers=headers, address=address,
             tls=self._public if at_gateway else self._mesh(scenario.caller),
             server_name=PUBLIC_HOST if at_gateway else None,
         )
 
     def _mesh(self, caller: str) -> ssl.SSLContext:
-        svid = self._store.identities.svid(caller) if caller else None
+        svid = self._store.svid(caller) if caller else None
         return client.mesh(self._store.mesh_ca_file, svid)
 
 
@@ -276,21 +311,21 @@ def _hour_ago() -> dict[str, object]:
     return {"iat": now - 7200, "exp": now - 3600}
 
 
-def _forged(store: Store) -> str:
+def _forged(store: Reachable) -> str:
     """Signed by a stranger's key that claims to be the provider's."""
     stranger = SigningKeys().current
-    kid = store.idp.provider.keys.current.kid
-    return store.idp.provider.odd_token("alice", key=stranger, header={"kid": kid})
+    corp = store.providers["corp"]
+    return corp.odd_token("alice", key=stranger, header={"kid": corp.keys.current.kid})
 
 
-TOKENS: Mapping[str, Callable[[Store], str]] = {
-    "alice": lambda store: log_in(store.idp.provider.issuer, "alice"),
-    "bob": lambda store: log_in(store.idp.provider.issuer, "bob"),
-    "the batch job": lambda store: batch_token(store.idp.provider.issuer),
-    "alice, expired": lambda store: store.idp.provider.odd_token("alice", changes=_hour_ago()),
-    "alice, for another API": lambda store: store.idp.provider.odd_token("alice", changes={"aud": "hr-api"}),
-    "alice, of an unknown issuer": lambda store: store.unknown_idp.provider.odd_token("alice"),
-    "alice, of the partner": lambda store: store.partner_idp.provider.odd_token("alice"),
+TOKENS: Mapping[str, Callable[[Reachable], str]] = {
+    "alice": lambda store: store.log_in("alice"),
+    "bob": lambda store: store.log_in("bob"),
+    "the batch job": lambda store: store.batch_token(),
+    "alice, expired": lambda store: store.providers["corp"].odd_token("alice", changes=_hour_ago()),
+    "alice, for another API": lambda store: store.providers["corp"].odd_token("alice", changes={"aud": "hr-api"}),
+    "alice, of an unknown issuer": lambda store: store.providers["unknown"].odd_token("alice"),
+    "alice, of the partner": lambda store: store.providers["partner"].odd_token("alice"),
     "alice, forged": _forged,
 }
 """Who shows which token; made when the demo starts."""

@@ -20,7 +20,8 @@ from examples.store import client, envoys
 from examples.store.audit import AuditTrail
 from examples.store.ca import SVID_LIFETIME, Authority, KeyPair
 from examples.store.processes import Process, Processes, free_ports
-from examples.store.provider_web import ProviderServer
+from examples.store.provider import Provider
+from examples.store.provider_web import ProviderServer, batch_token, log_in
 from examples.store.services import Application
 
 POLICY = Path(__file__).parent / "policy"
@@ -79,12 +80,14 @@ class Identities:
 
     directory: Path
     authority: Authority
+    mode: int = 0o600
+    """Of the files with keys."""
     ids: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, spiffe_id: str) -> Path:
         """Mint for `name`; the file that its Envoy reads, with an `identity.yaml` beside it."""
         place = self.directory / name
-        place.mkdir(mode=0o700)
+        place.mkdir(mode=0o700, exist_ok=True)
         self.ids[name] = spiffe_id
         self._write(name)
         values = {"SVID": self.svid(name), "SVID_DIRECTORY": place}
@@ -99,14 +102,20 @@ class Identities:
             self._write(name)
 
     def _write(self, name: str) -> None:
-        write_secret(self.svid(name), self.authority.svid(self.ids[name]))
+        write_secret(self.svid(name), self.authority.svid(self.ids[name]), mode=self.mode)
 
 
-def write_secret(path: Path, pair: KeyPair) -> None:
+def write_secret(path: Path, pair: KeyPair, *, mode: int = 0o600) -> None:
     """Key and certificate in one file, readable by its owner, in place all at once."""
-    fresh = path.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(pair.pem)
+    replace_file(path, pair.pem, mode=mode)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """As an editor or a deployment does it: the new file takes the old one's place whole."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=mode)
+    fresh.write_bytes(content)
     fresh.replace(path)
 
 
@@ -145,6 +154,23 @@ class Store:
     @property
     def mesh_ca_file(self) -> Path:
         return self.directory / "mesh-ca.pem"
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        servers = {"corp": self.idp, "partner": self.partner_idp, "unknown": self.unknown_idp}
+        return {name: server.provider for name, server in servers.items()}
+
+    def door(self, service: str) -> tuple[str, int]:
+        return "127.0.0.1", self.ports[service].inbound
+
+    def svid(self, workload: str) -> Path:
+        return self.identities.svid(workload)
+
+    def log_in(self, name: str) -> str:
+        return log_in(self.idp.provider.issuer, name)
+
+    def batch_token(self) -> str:
+        return batch_token(self.idp.provider.issuer)
 
     def write_files(self) -> None:
         """Certificates, identities, and the policy with the providers' real addresses in it."""

@@ -11,7 +11,7 @@ import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import yaml
@@ -36,6 +36,9 @@ class Sidecar:
     spiffe_id: str
     inbound: int
     outbound: int
+
+
+_Kind = TypeVar("_Kind", bound="Mesh")
 
 
 class Mesh(ProviderEdge):
@@ -97,7 +100,8 @@ class Mesh(ProviderEdge):
         upstream = getattr(self, "orders", None)
         configuration = self.directory / f"envoy-{inbound}.yaml"
         text = envoys.render("sidecar.yaml", self._values(inbound, outbound), [_upstream(upstream)] if upstream else [])
-        with_spire = _with_spire(text, domain, spiffe_id, bundle="ALL" if federated else f"spiffe://{domain.name}")
+        bundle = "ALL" if federated else f"spiffe://{domain.name}"
+        with_spire = envoys.with_spire(text, spiffe_id=spiffe_id, bundle=bundle, agent_socket=domain.agent_socket)
         _ask_in_plaintext(with_spire, authz_ports or tuple(each.port for each in self.instances))
         if connection_limit:
             _limit_connections(with_spire, connection_limit)
@@ -156,10 +160,10 @@ class Mesh(ProviderEdge):
 
 
 @contextlib.contextmanager
-def mesh_prepared() -> Iterator[Mesh]:
+def mesh_prepared(kind: type[_Kind]) -> Iterator[_Kind]:
     """A directory, an application and a provider that isn't started; trust domains are the test's business."""
     with short_directory() as directory, Processes(directory) as processes:
-        mesh = Mesh(directory, processes, RealProvider(directory, processes))
+        mesh = kind(directory, processes, RealProvider(directory, processes))
         mesh.start_application()
         yield mesh
 
@@ -178,23 +182,6 @@ def _upstream(orders: Sidecar) -> dict[str, object]:
     }
 
 
-def _with_spire(text: str, domain: TrustDomain, spiffe_id: str, *, bundle: str) -> dict[str, Any]:
-    """What the head of `envoy/spire.yaml` says, done."""
-    configuration: dict[str, Any] = yaml.safe_load(text)
-    values = {"SPIFFE_ID": spiffe_id, "BUNDLE": bundle, "AGENT_SOCKET": domain.agent_socket}
-    parts = yaml.safe_load(envoys.render("spire.yaml", values))
-    for context in _found(configuration, "common_tls_context"):
-        validation = context.pop("validation_context")
-        del validation["trusted_ca"]
-        context["tls_certificate_sds_secret_configs"] = [parts["identity"]]
-        context["combined_validation_context"] = {
-            "default_validation_context": validation,
-            "validation_context_sds_secret_config": parts["validation"],
-        }
-    configuration["static_resources"]["clusters"].append(parts["cluster"])
-    return configuration
-
-
 def _ask_in_plaintext(configuration: dict[str, Any], ports: tuple[int, ...]) -> None:
     cluster = next(each for each in configuration["static_resources"]["clusters"] if each["name"] == "authz")
     del cluster["transport_socket"]
@@ -209,14 +196,5 @@ def _ask_in_plaintext(configuration: dict[str, Any], ports: tuple[int, ...]) -> 
 
 
 def _limit_connections(configuration: dict[str, Any], limit: str) -> None:
-    for options in _found(configuration, "common_http_protocol_options"):
+    for options in envoys.found(configuration, "common_http_protocol_options"):
         options["max_connection_duration"] = limit
-
-
-def _found(tree: Any, name: str) -> Iterator[dict[str, Any]]:
-    """Each mapping that stands under this key, however deep."""
-    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
-        if key == name:
-            yield value
-        else:
-            yield from _found(value, name)
