@@ -178,7 +178,7 @@ class Fetcher:
     def _exchange(
         self, url: FetchUrl, backend: httpcore.NetworkBackend, trust: ServerTrust, form: Form | None,
     ) -> Fetched:
-        # Made anew for each fetch, so that a rotated CA file or bundle counts at once.
+        # Asked for each fetch, so that a rotated CA file or bundle counts at once.
         context = trust.context() if url.scheme == "https" else None
         with (
             httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool,

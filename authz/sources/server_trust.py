@@ -7,13 +7,16 @@ authenticated by the first. Must not: fetch anything, or fall back from one way 
 from __future__ import annotations
 
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from authz.authn.leaf import server_id
 from authz.authn.svid import TrustBundle
 from authz.model.errors import AuthzError, Refused
 from authz.model.spiffe import SpiffeId
+from authz.sources.files import FileError, signature
 
 
 class UntrustedServer(AuthzError):
@@ -30,13 +33,34 @@ class ServerTrust(Protocol):
         ...
 
 
-class WebTrust:
-    """By the host's name, against the system's authorities or those of a file."""
+SYSTEM_SECONDS: Final = 60.0
+"""How long the system's authorities, read once, are taken for what they are: reading them takes 25 ms."""
 
-    def __init__(self, ca_file: Path | None = None) -> None:
+
+class WebTrust:
+    """By the host's name, against the system's authorities or those of a file. A file that changed counts at once."""
+
+    def __init__(self, ca_file: Path | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ca_file = ca_file
+        self._clock = clock
+        self._kept: tuple[object, ssl.SSLContext] | None = None
 
     def context(self) -> ssl.SSLContext:
+        edition, kept = self._edition(), self._kept
+        if kept is None or kept[0] != edition:
+            kept = self._kept = (edition, self._made())
+        return kept[1]
+
+    def _edition(self) -> object:
+        """Differs whenever the authorities may differ."""
+        if self._ca_file is None:
+            return int(self._clock() / SYSTEM_SECONDS)
+        try:
+            return signature(self._ca_file)
+        except FileError:
+            raise UntrustedServer("the CA file can't be read") from None
+
+    def _made(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self._ca_file)
         except (OSError, ssl.SSLError):

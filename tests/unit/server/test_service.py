@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from authz.model.decision import Denial
-from authz.model.errors import Unavailable
+from authz.model.errors import Unavailable, WouldBlock
+from authz.model.patience import UNHURRIED, Patience
 from authz.model.reason import Reason
 from authz.model.record import DecisionRecord
+from authz.model.request import AuthzRequest
 from authz.server.decision_ids import DecisionIds
 from authz.server.service import CheckService, Deadlines, Decider, Recorder
 from tests.fakes.deciders import (
@@ -239,3 +241,55 @@ def test_a_grpc_caller_gets_a_grpc_status() -> None:
     answer = read_answer(service(FixedDecider(permit())).answer(message, remaining=1.0))
 
     assert any(option.header.key == "grpc-status" for option in answer.denied_response.headers)
+
+
+# --- checks that wait ---
+
+
+class WaitingDecider:
+    """Says how long it may wait; where it may not, it has to."""
+
+    def __init__(self) -> None:
+        self.left: list[float] = []
+
+    def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
+        if not patience.may_block:
+            raise WouldBlock
+        self.left.append(patience.left())
+        return Decided(permit())
+
+
+@pytest.mark.parametrize(("remaining", "left"), [(0.2, 0.17), (None, 4.97), (60.0, 4.97), (0.01, -0.02)])
+def test_a_check_may_wait_for_what_is_left_of_its_deadline(remaining: float | None, left: float) -> None:
+    """Less what the answer needs: who waited in vain still says for what."""
+    decider = WaitingDecider()
+
+    service(decider, monotonic=Clock()).answer(check_message(), remaining=remaining)
+
+    assert decider.left == [pytest.approx(left)]
+
+
+def test_a_check_that_has_to_wait_is_not_answered_at_once() -> None:
+    """A front's receiving thread gets nothing, and nothing is recorded: the call is still to be judged."""
+    recorder = ListRecorder()
+    checks = service(WaitingDecider(), recorder)
+
+    assert checks.answer_at_once(check_message(), remaining=1.0) is None
+    assert recorder.records == []
+    assert not is_denied(checks.answer(check_message(), remaining=1.0))
+
+
+def test_other_checks_are_answered_at_once_and_recorded() -> None:
+    """Permits, denials, malformed messages and bugs alike."""
+    recorder = ListRecorder()
+
+    answers = [
+        service(decider, recorder).answer_at_once(message, remaining=1.0)
+        for decider, message in [
+            (FixedDecider(permit()), check_message()), (FixedDecider(denial()), check_message()),
+            (FixedDecider(permit()), b"\xff"), (RaisingDecider(ValueError()), check_message()),
+        ]
+    ]
+
+    assert [is_denied(answer or b"") for answer in answers] == [False, True, True, True]
+    assert len(recorder.records) == 4
