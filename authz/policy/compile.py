@@ -109,10 +109,12 @@ class PolicyCompiler:
         one that its guardrails can. A token never goes to an issuer that may not be its own (§5)."""
         own = self._introspecting(usage.issuers)
         if len(own) > 1:
-            self._ground.fault(
+            self._faults.add(
                 route.place,
                 FaultCode.ISSUER_AMBIGUOUS,
                 f"an opaque token could be of {' or '.join(map(repr, own))}, and it goes to one issuer only",
+                policy=self._policy.name,
+                help="Divide the route, so that each takes opaque tokens of one issuer.",
             )
         others = self._introspecting(frozenset().union(*(guardrail.usage.issuers for guardrail in guardrails)))
         candidates = own or others
