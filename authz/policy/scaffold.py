@@ -112,7 +112,7 @@ def tests_text(scaffold: Scaffold, *, name: str, host: str) -> str:
     lines = ["apiVersion: authz/v1", "kind: RoutePolicyTest", f"policy: {_quoted(name)}", "tests:"]
     for operation in scaffold.operations:
         method = "POST" if operation.grpc else operation.methods[0]
-        path = f"/{operation.grpc}" if operation.grpc else _sample(operation.path)
+        path = f"/{operation.grpc}" if operation.grpc else sample_path(operation.path)
         lines += [
             f"  - name: {_quoted(f'{operation.id} is closed until it is reviewed')}",
             f"    request: {_quoted(f'{method} {host}{path}')}",
@@ -202,7 +202,7 @@ def _unique(text: str, taken: set[str]) -> str:
     return name
 
 
-def _sample(path: str) -> str:
+def sample_path(path: str) -> str:
     """A path that the template matches."""
     samples = {"int": "1", "uuid": "00000000-0000-4000-8000-000000000000"}
     return _VARIABLE.sub(lambda found: samples.get(found[1].partition(":")[2], "x"), path)
