@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -75,7 +74,6 @@ def test_an_act_is_in_force_everywhere_within_a_second(pair: Revoking) -> None:
     pair.start_both()
     acts = {
         "token": lambda token: ["token", claims_of(token)["jti"], "--issuer", "corp"],
-        "session": lambda token: ["session", claims_of(token)["sid"], "--issuer", "corp"],
         "subject": lambda _: ["subject", "alice", "--issuer", "corp"],
         "client": lambda _: ["client", "web", "--issuer", "corp"],
     }
@@ -108,8 +106,11 @@ def test_a_new_instance_knows_what_was_revoked_before(pair: Revoking) -> None:
     pair.revoke("subject", "alice", "--issuer", "corp")
     pair.instances[1].process.kill()
 
-    pair.start_authz(store_url=pair.redis.url, listen=f"127.0.0.1:{pair.instances[1].port}",
-                     audit_file=str(pair.directory / "authz-0.jsonl"))
+    pair.start_authz(
+        store_url=pair.redis.url,
+        listen=f"127.0.0.1:{pair.instances[1].port}",
+        audit_file=str(pair.directory / "authz-0.jsonl"),
+    )
 
     wait_for("the new instance", lambda: pair.at_both(token) == [REVOKED, REVOKED])
 
@@ -156,8 +157,11 @@ def test_redis_that_comes_back_empty_is_filled_again(pair: Revoking) -> None:
     pair.redis.restart(empty=True)
     wait_for("the entries in Redis", lambda: pair.redis.command("XLEN", "authz:revocations") == ":2")
     pair.instances[1].process.kill()
-    pair.start_authz(store_url=pair.redis.url, listen=f"127.0.0.1:{pair.instances[1].port}",
-                     audit_file=str(pair.directory / "authz-0.jsonl"))
+    pair.start_authz(
+        store_url=pair.redis.url,
+        listen=f"127.0.0.1:{pair.instances[1].port}",
+        audit_file=str(pair.directory / "authz-0.jsonl"),
+    )
 
     wait_for("the new instance", lambda: pair.at_both(token) == [REVOKED, REVOKED])
     assert pair.state()["gaps"] == 1
@@ -216,22 +220,66 @@ def test_redis_that_is_away_at_the_start_is_waited_for(pair: Revoking) -> None:
 
 @pytest.fixture
 def logging_out(pair: Revoking) -> Revoking:
-    """The provider tells the first instance of logouts; both clients have one session each per login."""
-    port = free_ports(1)[0]
+    """The provider tells the first instance of logouts; sessions are browsers'."""
     pair.corp.kill()
-    pair.corp = RealProvider(
-        pair.directory, pair.processes, name="logouts", logout_uri=f"http://127.0.0.1:{port}/logout/corp",
-    ).start()
+    port = free_ports(1)[0]
+    address = f"http://127.0.0.1:{port}/logout/corp"
+    pair.corp = RealProvider(pair.directory, pair.processes, name="logouts", logout_uri=address).start()
     pair.put_policies("issuers.yaml")
-    trail = str(pair.directory / "authz-0.jsonl")
-    ways = {"store_url": pair.redis.url, "audit_file": trail}
-    pair.start_authz(admin_listen=f"127.0.0.1:{port}", revocation_logout="corp=web", **ways) if False else None
-    _start_with_admin(pair, port, ways)
+    ways = {"store_url": pair.redis.url, "audit_file": str(pair.directory / "authz-0.jsonl")}
+    pair.start_authz(**ways, admin_listen=f"127.0.0.1:{port}", revocation_logout="corp=web")
+    pair.start_envoy(raw=True)
+    pair.start_authz(**ways)
+    pair.start_envoy(raw=False)
     return pair
 
 
-def _start_with_admin(pair: Revoking, port: int, ways: dict[str, str]) -> None:
-    pass
+def test_a_logout_at_the_provider_ends_the_session_everywhere(logging_out: Revoking) -> None:
+    """Its token, at both instances, within a second of the provider's word; no other session's, no later one's."""
+    first, other = (logging_out.corp.log_in("alice") for _ in range(2))
+    assert claims_of(first.access_token)["sid"] != claims_of(other.access_token)["sid"]
+    assert logging_out.at_both(first.access_token) == [ALLOWED, ALLOWED]
+
+    logging_out.corp.log_out(first)
+    wait_for("the provider's word", lambda: _told(logging_out))
+    wait_for("the end", lambda: logging_out.at_both(first.access_token) == [REVOKED, REVOKED], within=EVERYWHERE)
+
+    assert logging_out.at_both(other.access_token) == [ALLOWED, ALLOWED]
+    later = logging_out.corp.log_in("alice").access_token
+    assert logging_out.at_both(later) == [ALLOWED, ALLOWED]
+    assert [event for event in logging_out.corp.events() if event["name"] == "backchannel.error"] == []
+
+
+def test_a_logout_signed_with_a_new_key_is_taken(logging_out: Revoking) -> None:
+    """The provider tells once: its new key is fetched and waited for."""
+    old = logging_out.corp.log_in("alice").access_token
+    assert logging_out.at_both(old) == [ALLOWED, ALLOWED]
+    logging_out.corp.publish_key()
+    logging_out.corp.switch_key()
+    login = logging_out.corp.log_in("alice")
+
+    logging_out.corp.log_out(login)
+
+    wait_for("the end", lambda: logging_out.at_both(login.access_token) == [REVOKED, REVOKED])
+
+
+def test_nobody_else_logs_anybody_out(logging_out: Revoking) -> None:
+    """An access token, an ID token, and a logout token's form with nothing in it: 400, and never stored by anybody."""
+    login = logging_out.corp.log_in("alice")
+    url = f"http://127.0.0.1:{logging_out.instances[0].admin_port}/logout/corp"
+
+    answers = [
+        httpx.post(url, data={"logout_token": token}, trust_env=False)
+        for token in (login.access_token, login.id_token, "")
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
+    assert logging_out.at_both(login.access_token) == [ALLOWED, ALLOWED]
+
+
+def _told(pair: Revoking) -> bool:
+    return any(event["name"] == "backchannel.success" for event in pair.corp.events())
 
 
 def _timed(call: Any) -> float:
