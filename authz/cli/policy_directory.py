@@ -84,8 +84,8 @@ def _reference_faults(path: Path, policy: PolicySet | None) -> list[Fault]:
 
         faults += OfflineKeys(path, policy.issuers.values()).faults
     if policy.trust is not None and policy.trust.bundles:
-        from authz.sources.bundles import BundleStore
+        from authz.sources.file_bundles import file_faults
 
-        faults += BundleStore(path).prepare(policy.trust).faults
+        faults += file_faults(policy.trust, path)
     missing = FaultCode.FILE_MISSING.code
     return [replace(fault, severity=Severity.WARNING) if fault.code == missing else fault for fault in faults]

@@ -17,19 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from authz.authn.svid import TrustBundle
-from authz.model.issuer import (
-    BundleEndpoint,
-    BundleFile,
-    BundleOrigin,
-    BundleWorkloadApi,
-    PeerVerification,
-    TrustSettings,
-)
+from authz.model.issuer import BundleEndpoint, BundleOrigin, BundleWorkloadApi, TrustSettings
 from authz.policy.faults import Fault, has_errors
 from authz.sources.background import Running, Surroundings
 from authz.sources.endpoint_bundles import EndpointBundle, Fetch
 from authz.sources.fetch import Fetched, FetchError
-from authz.sources.file_bundles import FileBundle
+from authz.sources.file_bundles import FileBundle, is_unused, path_of
 from authz.sources.schedule import RefreshRules
 from authz.sources.server_trust import ServerTrust
 from authz.sources.state import Cause, Freshness, Report, SourceEvent, SourceState, unreported
@@ -106,7 +99,7 @@ class BundleStore:
         """Read what the trust domains need, reusing sources whose origin is the same. Starts and stops nothing."""
         wanted: Mapping[str, BundleOrigin] = {} if trust is None else trust.bundles
         sources = {domain: (origin, self._source(domain, origin)) for domain, origin in wanted.items()}
-        unused = trust is not None and trust.verified_by is PeerVerification.ENVOY and trust.jwt_svid is None
+        unused = trust is not None and is_unused(trust)
         faults: list[Fault] = []
         for _, source in sources.values():
             source.poll()
@@ -163,11 +156,11 @@ class BundleStore:
         living = self._sources.get(domain)
         if living is not None and living[0] == origin:
             return living[1]
-        if isinstance(origin, BundleFile):
-            return self._file(domain, origin.path)
+        file = self._file(domain, path_of(origin)) if path_of(origin) else None
         if isinstance(origin, BundleEndpoint):
-            bootstrap = self._file(domain, origin.bootstrap) if origin.bootstrap else None
-            return EndpointBundle(domain, origin, self._env, self._fetch, bootstrap)
+            return EndpointBundle(domain, origin, self._env, self._fetch, file)
+        if file is not None:
+            return file
         return PushedBundle(domain, self._api)
 
     def _file(self, domain: str, path: str) -> FileBundle:

@@ -5,13 +5,15 @@ Owns: the last good content of one file. Must not: run a thread (the reload loop
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from authz.authn.svid import BundleError, TrustBundle, import_bundle
+from authz.model.issuer import BundleEndpoint, BundleFile, BundleOrigin, PeerVerification, TrustSettings
 from authz.policy.faults import Fault, FaultCode, Place, Severity
 from authz.sources.files import FileError, WatchedFile
-from authz.sources.state import Cause, Report, SourceEvent, SourceState, freshness_of
+from authz.sources.state import Cause, Report, SourceEvent, SourceState, freshness_of, unreported
 
 
 class FileBundle:
@@ -99,3 +101,30 @@ class FileBundle:
         self.error, self._failures = error, self._failures + 1
         if news:
             self._report(SourceEvent(kind="bundle", name=self.domain, error=error))
+
+
+def path_of(origin: BundleOrigin) -> str:
+    """The file that an origin needs, relative to the policy directory; empty for none."""
+    if isinstance(origin, BundleFile):
+        return origin.path
+    return origin.bootstrap if isinstance(origin, BundleEndpoint) else ""
+
+
+def is_unused(trust: TrustSettings) -> bool:
+    """Whether no credential is verified here with the bundles."""
+    return trust.verified_by is PeerVerification.ENVOY and trust.jwt_svid is None
+
+
+def file_faults(trust: TrustSettings, directory: Path) -> tuple[Fault, ...]:
+    """What is wrong with the files of all trust domains, for tools that only look."""
+    faults: list[Fault] = []
+    for domain, origin in trust.bundles.items():
+        if not path_of(origin):
+            continue
+        file = FileBundle(
+            domain, path_of(origin), directory, max_stale=float("inf"), clock=time.monotonic, report=unreported,
+        )
+        file.poll()
+        if file.error:
+            faults.append(file.fault(unused=is_unused(trust)))
+    return tuple(faults)

@@ -65,6 +65,8 @@ class WorkloadApi:
         self._now = now
         self._bundles: Mapping[str, TrustBundle] = {}
         self._svids: tuple[Svid, ...] = ()
+        self._renews = False
+        """Whether our SVID was valid when it came: once it isn't, the agent renews no more."""
         self._stopped = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -178,7 +180,7 @@ class WorkloadApi:
         except WorkloadApiError as error:
             return self._failed(str(error))
         try:
-            reason = connection.wait(first=FIRST_ANSWER, left=self.expires)
+            reason = connection.wait(first=FIRST_ANSWER, left=lambda: self.expires() if self._renews else None)
         finally:
             close()
         return self._failed(reason)
@@ -198,6 +200,7 @@ class WorkloadApi:
             self._bundles, self._svids = bundles, pushed.certificates.svids
             self._good_at, self._failures = self._env.clock(), 0
             self._error, self._cause = "", Cause.NONE
+            self._renews = (self.expires() or 0.0) > 0.0
             self._changed.notify_all()
         self._tell(before, faults, own=recovered or svids != self._svids)
 

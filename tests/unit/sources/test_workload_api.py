@@ -180,6 +180,20 @@ def test_an_expired_svid_shows_and_ends_the_connection() -> None:
     assert bench.api.expires() == pytest.approx(-1.0)
 
 
+def test_an_svid_that_came_expired_takes_no_bundle_away() -> None:
+    """A clock that is wrong, ours or the agent's: the connection is as good as another would be."""
+    bench, seen = Bench(), []
+
+    def look() -> None:
+        seen.append(bench.api.bundle_state(TRUST_DOMAIN).freshness)
+
+    bench.connect(pushing(certificates(own(until=NOW - 1)), TOKEN_KEYS, then=look))
+
+    assert seen == [Freshness.FRESH]
+    assert bench.api.svid_state().freshness is Freshness.ABSENT
+    assert bench.api.svid_state().error == "ended"
+
+
 def test_the_private_key_shows_nowhere() -> None:
     """Not in what the value prints as."""
     assert "PRIVATE" not in repr(own())
