@@ -113,7 +113,6 @@ class FaultCode(Enum):
     KEY_UNKNOWN = ("key-unknown", "Remove the key or correct its spelling.")
     KEY_MISSING = ("key-missing", "Add the key.")
     KEY_PLANNED = ("key-planned", "Remove the key: it is reserved for a later version.")
-    NOT_SUPPORTED = ("not-supported", "Remove it: this version doesn't have it yet.")
     VALUE_TYPE = ("value-type", "Write a value of the type that is named.")
     VALUE_INVALID = ("value-invalid", "Write one of the values that are named.")
     LIST_EMPTY = ("list-empty", "Name at least one, or leave the key out.")

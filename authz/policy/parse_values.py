@@ -79,30 +79,27 @@ class Reading:
         known: Collection[str],
         *,
         required: Collection[str] = (),
-        later: Collection[str] = (),
     ) -> MappingType[str, Node]:
-        """The entries of a mapping whose keys are `known`; `later` are those that this version refuses."""
+        """The entries of a mapping whose keys are `known`."""
         if type(node) is not Mapping:
             self.wrong_type(node, what, "a mapping")
             return {}
         entries = node.entries
         if not entries.keys() <= set(known):
             for key in [key for key in entries if key not in known]:
-                self._unknown_key(node.keys[key], key, what, known, later)
+                self._unknown_key(node.keys[key], key, what, known)
             entries = {key: value for key, value in entries.items() if key in known}
         for key in required:
             if key not in entries:
                 self.fault(node, FaultCode.KEY_MISSING, f"{what} needs the key `{key}`")
         return entries
 
-    def _unknown_key(self, node: Node, key: str, what: str, known: Collection[str], later: Collection[str]) -> None:
-        if key in later:
-            self.fault(node, FaultCode.NOT_SUPPORTED, f"`{key}` is part of the language, but not of this version")
-        elif key in PLANNED:
+    def _unknown_key(self, node: Node, key: str, what: str, known: Collection[str]) -> None:
+        if key in PLANNED:
             self.fault(node, FaultCode.KEY_PLANNED, f"`{key}` is planned, not yet")
         else:
             self.fault(
-                node, FaultCode.KEY_UNKNOWN, f"{what} has no key {show(key)}{self.suggestion(key, (*known, *later))}"
+                node, FaultCode.KEY_UNKNOWN, f"{what} has no key {show(key)}{self.suggestion(key, known)}"
             )
 
     def pairs(self, node: Node, what: str, *, limit: int = MAX_ITEMS) -> list[tuple[str, Node, Node]]:
@@ -188,16 +185,12 @@ class Reading:
         self.wrong_type(node, what, "true or false")
         return False
 
-    def choice(self, node: Node, what: str, table: MappingType[str, T], *, later: Collection[str] = ()) -> T | None:
-        """What the table has for a text; `later` are the words that this version refuses."""
+    def choice(self, node: Node, what: str, table: MappingType[str, T]) -> T | None:
+        """What the table has for a text."""
         value = self.text(node, what)
         if value in table:
             return table[value]
-        if value and value in later:
-            self.fault(
-                node, FaultCode.NOT_SUPPORTED, f"{what}: {show(value)} is part of the language, but not of this version"
-            )
-        elif value:
+        if value:
             words = ", ".join(f"`{word}`" for word in table)
             self.fault(
                 node,
@@ -280,11 +273,10 @@ class Reading:
         what: str,
         table: MappingType[str, T],
         *,
-        later: Collection[str] = (),
         code: FaultCode = FaultCode.VALUE_INVALID,
     ) -> tuple[T, Node, Node] | None:
         """For a mapping with exactly one of the table's keys: the table's entry, the key's node and the value."""
-        entries = self.fields(node, what, table, later=later)
+        entries = self.fields(node, what, table)
         if len(entries) == 1 and type(node) is Mapping:
             key, value = next(iter(entries.items()))
             return table[key], node.keys[key], value
