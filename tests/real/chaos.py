@@ -6,9 +6,13 @@ page alone says that.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +20,12 @@ from typing import Final
 
 from authz.model.reason import ALLOWED
 from examples.store.audit import AuditTrail
-from examples.store.processes import wait_for
+from examples.store.processes import free_ports, wait_for
 from tests.e2e.edge import Authz
+from tests.real.idp import OPAQUE, Proofs, RealProvider
 from tests.real.mesh import TrustDomain
-from tests.real.sidecars import Mesh, Sidecar
+from tests.real.redis_server import RedisServer
+from tests.real.sidecars import HOST, Mesh, Sidecar
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "chaos.md"
 
@@ -39,21 +45,33 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().strip("`") for cell in line.strip().strip("|").split("|")]
 
 
+class Town(Mesh):
+    """A mesh with a Redis."""
+
+    redis: RedisServer
+
+
 @dataclass(slots=True, kw_only=True)
 class Scene:
     """Two authz, an Envoy before the application and one of a caller. `tokens` are by kind of request."""
 
-    mesh: Mesh
+    mesh: Town
     shop: TrustDomain
     audit: AuditTrail
     instances: list[Authz] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
+    proofs: Proofs = field(default_factory=Proofs)
     caller: Sidecar | None = None
 
     def outcome(self, kind: str) -> str:
         """What one request of a kind gets, as the page writes it."""
         assert self.caller is not None
-        answer = self.mesh.call(self.caller, _TARGETS[kind], token=self.tokens.get(kind, ""))
+        target, token = _TARGETS[kind], self.tokens.get(kind, "")
+        headers: dict[str, str] = {}
+        if kind == "dpop":
+            proof = self.proofs.proof("GET", f"https://{HOST}{target}", token=token)
+            headers, token = {"Authorization": f"DPoP {token}", "DPoP": proof}, ""
+        answer = self.mesh.call(self.caller, target, token=token, headers=headers)
         if answer.status == 200:
             return "allowed"
         return f"{answer.status} {self._why(answer.headers.get('x-authz-decision-id', ''))}"
@@ -98,22 +116,21 @@ class Outage:
 
 
 @contextlib.contextmanager
-def scene_of(mesh: Mesh, shop: TrustDomain, outage: Outage) -> Iterator[Scene]:
+def scene_of(mesh: Town, shop: TrustDomain, outage: Outage) -> Iterator[Scene]:
     """Everything running and the thing down; leaving the block ends this row's processes."""
     scene = Scene(mesh=mesh, shop=shop, audit=AuditTrail(mesh.directory / f"audit-{len(mesh.instances)}.jsonl"))
     mesh.trust(shop)
-    alice = mesh.corp.log_in("alice").access_token
-    known, new = mesh.corp.client_token(), mesh.corp.client_token()
-    scene.tokens = {"known-token": known, "new-token": new, "person-and-workload": alice}
+    scene.tokens = _tokens(mesh.corp, scene.proofs)
     if outage.early:
         _publish_a_key(scene)
         outage.begin(scene)
     scene.instances = [_start_authz(scene, **outage.settings) for _ in range(2)]
+    _revoke(scene, scene.tokens["revoked"])
     ports = tuple(each.port for each in scene.instances)
     orders = mesh.start_orders(shop, authz_ports=ports)
     scene.caller = mesh.start_caller(shop, "frontend", authz_ports=ports)
     if not outage.early:
-        for kind in ("public", "known-token", "workload", "person-and-workload"):
+        for kind in ("public", "known-token", "known-opaque", "workload", "person-and-workload"):
             scene.settle(kind, "allowed")
         _publish_a_key(scene)
         outage.begin(scene)
@@ -124,8 +141,40 @@ def scene_of(mesh: Mesh, shop: TrustDomain, outage: Outage) -> Iterator[Scene]:
             process.stop()
 
 
+def _tokens(corp: RealProvider, proofs: Proofs) -> dict[str, str]:
+    """One of each kind, none of them presented yet."""
+    return {
+        "known-token": corp.client_token(),
+        "new-token": corp.client_token(),
+        "person-and-workload": corp.log_in("alice").access_token,
+        "revoked": corp.client_token(),
+        "known-opaque": corp.log_in("alice", OPAQUE).access_token,
+        "new-opaque": corp.log_in("alice", OPAQUE).access_token,
+        "dpop": corp.log_in("alice", client="web-dpop", dpop=proofs).access_token,
+    }
+
+
+def _revoke(scene: Scene, token: str) -> None:
+    """`authz revoke` at the first instance."""
+    part = token.split(".")[1]
+    jti = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["jti"]
+    socket = scene.mesh.directory / f"revoke-{scene.instances[0].port}.sock"
+    words = ["revoke", "token", jti, "--issuer", "corp", "--why", "a test", "--socket", str(socket)]
+    subprocess.run([sys.executable, "-m", "authz", *words], check=True, capture_output=True, timeout=30)
+
+
 def _start_authz(scene: Scene, **settings: str) -> Authz:
-    return scene.mesh.start_authz(**{"audit_file": str(scene.audit.file), "keys_timeout": "1s", **settings})
+    mesh, port = scene.mesh, int(settings.pop("listen", "").rpartition(":")[2] or free_ports(1)[0])
+    return mesh.start_authz(
+        **{
+            "audit_file": str(scene.audit.file),
+            "keys_timeout": "1s",
+            "listen": f"127.0.0.1:{port}",
+            "store_url": mesh.redis.url,
+            "revocation_socket": f"unix:{mesh.directory}/revoke-{port}.sock",
+            **settings,
+        }
+    )
 
 
 def _publish_a_key(scene: Scene) -> None:
@@ -142,8 +191,9 @@ def _revive(scene: Scene, count: int) -> None:
         scene.instances[number] = _start_authz(scene, listen=f"127.0.0.1:{port}")
 
 
-def _signal_all(scene: Scene, number: int) -> None:
-    for each in scene.instances:
+def _signal(scene: Scene, number: int, instances: int = 2) -> None:
+    """Send a signal to the first instances."""
+    for each in scene.instances[:instances]:
         os.kill(each.process.pid, number)
 
 
@@ -165,6 +215,10 @@ _TARGETS: Final = {
     "known-token": "/anyone",
     "new-token": "/anyone",
     "unknown-key": "/anyone",
+    "known-opaque": "/anyone",
+    "new-opaque": "/anyone",
+    "dpop": "/anyone",
+    "revoked": "/anyone",
     "workload": "/stock",
     "person-and-workload": "/orders/42",
 }
@@ -181,6 +235,8 @@ OUTAGES: Final[Mapping[str, Outage]] = {
     "provider-down-at-start": Outage(
         early=True, begin=lambda scene: scene.mesh.corp.kill(), end=lambda scene: scene.mesh.corp.start()
     ),
+    "redis-killed": Outage(begin=lambda scene: scene.mesh.redis.kill(), end=lambda scene: scene.mesh.redis.start()),
+    "redis-hanging": Outage(begin=lambda scene: scene.mesh.redis.pause(), end=lambda scene: scene.mesh.redis.resume()),
     "spire-agent-killed": Outage(
         begin=lambda scene: scene.shop.agent.kill(), end=lambda scene: scene.shop.restart_agent()
     ),
@@ -190,11 +246,14 @@ OUTAGES: Final[Mapping[str, Outage]] = {
     "one-authz-killed": Outage(
         begin=lambda scene: scene.instances[0].process.kill(), end=lambda scene: _revive(scene, 1)
     ),
+    "one-authz-hanging": Outage(
+        begin=lambda scene: _signal(scene, signal.SIGSTOP, 1), end=lambda scene: _signal(scene, signal.SIGCONT, 1)
+    ),
     "every-authz-killed": Outage(
-        begin=lambda scene: _signal_all(scene, signal.SIGKILL), end=lambda scene: _revive(scene, 2)
+        begin=lambda scene: _signal(scene, signal.SIGKILL), end=lambda scene: _revive(scene, 2)
     ),
     "every-authz-hanging": Outage(
-        begin=lambda scene: _signal_all(scene, signal.SIGSTOP), end=lambda scene: _signal_all(scene, signal.SIGCONT)
+        begin=lambda scene: _signal(scene, signal.SIGSTOP), end=lambda scene: _signal(scene, signal.SIGCONT)
     ),
     "application-killed": Outage(
         begin=lambda scene: scene.mesh.application_process.kill(), end=lambda scene: scene.mesh.start_application()

@@ -15,7 +15,7 @@ from authz.model.reason import ALLOWED
 from examples.store.client import Answer
 from examples.store.processes import Processes
 from tests.e2e.edge import Edge
-from tests.real.idp import RealProvider
+from tests.real.idp import INTROSPECTION_CLIENTS, INTROSPECTION_SECRET, RealProvider
 from tests.real.redis_server import RedisServer
 
 POLICIES = Path(__file__).parent / "policies"
@@ -30,6 +30,8 @@ class ProviderEdge(Edge):
     def __init__(self, directory: Path, processes: Processes, corp: RealProvider) -> None:
         super().__init__(directory, processes)
         self.corp = corp
+        self.of_issuer = ""
+        """Lines that the issuer has beside those of `policies/issuers.yaml`."""
 
     def issuers(self) -> dict[str, str]:
         return {"https://idp.shop.example": self.corp.issuer}
@@ -39,9 +41,29 @@ class ProviderEdge(Edge):
         self.policy.mkdir(exist_ok=True)
         for name in names:
             text = (POLICIES / name).read_text()
+            text += self.of_issuer if name == "issuers.yaml" else ""
             for old, new in {**self.issuers(), **(replacements or {})}.items():
                 text = text.replace(old, new)
             self.put(name, text.encode())
+
+    def introspect(self, method: str = "client_secret_basic", *, cache_ttl: str = "30s") -> Path:
+        """Let opaque tokens be asked about, as the client that authenticates so; the file with its credential."""
+        client = INTROSPECTION_CLIENTS[method]
+        credential = self.directory / "introspection-credential"
+        with_key = method == "private_key_jwt"
+        key = self.corp.key.as_pem(private=True)
+        credential.write_bytes(key if with_key else INTROSPECTION_SECRET.encode())
+        credential.chmod(0o600)
+        self.of_issuer = f"""\
+    introspection:
+      endpoint: {self.corp.issuer}/token/introspection
+      client_id: {client}
+      auth_method: {method}
+      {"private_key_file" if with_key else "client_secret_file"}: {credential}
+      cache_ttl: {cache_ttl}
+"""
+        self.put_policies("issuers.yaml")
+        return credential
 
     def put(self, name: str, content: bytes) -> None:
         """One file of the policy directory, in place all at once."""

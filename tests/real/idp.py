@@ -40,6 +40,12 @@ TOKEN_LIFETIME: Final = 600
 """Seconds."""
 REDIRECT: Final = "https://web.shop.test/callback"
 BATCH_SECRET: Final = "batch-secret-of-the-tests-0001"
+INTROSPECTION_CLIENTS: Final = {
+    "client_secret_basic": "authz-basic",
+    "client_secret_post": "authz-post",
+    "private_key_jwt": "authz-key",
+}
+"""By how they authenticate."""
 INTROSPECTION_SECRET: Final = "introspection-secret-of-the-tests-0001"
 
 

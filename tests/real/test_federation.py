@@ -13,7 +13,7 @@ from tests.real.sidecars import Mesh, Sidecar, mesh_prepared
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[Mesh]:
     """Two federated trust domains and the application's Envoy, which trusts both."""
-    with mesh_prepared() as prepared:
+    with mesh_prepared(Mesh) as prepared:
         shop, partner = (
             TrustDomain(name, prepared.directory, prepared.processes) for name in ("shop.example", "partner.example")
         )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from examples.store.processes import wait_for
 from tests.real.edge import ProviderEdge, edge_with_provider
-from tests.real.idp import INTROSPECTION_SECRET, OPAQUE
+from tests.real.idp import INTROSPECTION_CLIENTS, INTROSPECTION_SECRET, OPAQUE
 
 ENDPOINT = "/token/introspection"
-METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
-_CLIENTS = dict(zip(METHODS, ("authz-basic", "authz-post", "authz-key"), strict=True))
 
 
 @pytest.fixture
@@ -25,10 +22,11 @@ def edge() -> Iterator[ProviderEdge]:
         yield prepared
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", INTROSPECTION_CLIENTS)
 def test_an_active_token_is_taken_by_what_the_provider_says(edge: ProviderEdge, method: str) -> None:
     """However authz authenticates to the provider: subject, claims and audience come from the answer."""
-    _introspect(edge, method).start()
+    edge.introspect(method)
+    edge.start()
     token = edge.corp.log_in("alice", OPAQUE).access_token
 
     outcomes = [edge.denied(target, token) for target in ("/people/alice", "/people/bob", "/orders/42", "/orders/7")]
@@ -38,7 +36,8 @@ def test_an_active_token_is_taken_by_what_the_provider_says(edge: ProviderEdge, 
 
 def test_one_answer_serves_many_checks(edge: ProviderEdge) -> None:
     """A good answer is remembered; so is a bad one."""
-    _introspect(edge, cache_ttl="30s").start()
+    edge.introspect(cache_ttl="30s")
+    edge.start()
     good, bad = edge.corp.log_in("alice", OPAQUE).access_token, "no-such-token"
 
     statuses = [edge.status("/anyone", token) for token in (good, bad) for _ in range(5)]
@@ -49,7 +48,8 @@ def test_one_answer_serves_many_checks(edge: ProviderEdge) -> None:
 
 def test_many_checks_at_once_ask_once(edge: ProviderEdge) -> None:
     """Checks that wait for the same token share one request to the provider."""
-    _introspect(edge).start()
+    edge.introspect()
+    edge.start()
     token = edge.corp.log_in("alice", OPAQUE).access_token
     edge.corp.behave(delay=0.2)
 
@@ -62,7 +62,8 @@ def test_many_checks_at_once_ask_once(edge: ProviderEdge) -> None:
 
 def test_a_token_that_the_provider_revoked_ends_with_the_cache(edge: ProviderEdge) -> None:
     """After `cache_ttl` the provider's word counts."""
-    _introspect(edge, cache_ttl="1s").start()
+    edge.introspect(cache_ttl="1s")
+    edge.start()
     token = edge.corp.log_in("alice", OPAQUE).access_token
     assert edge.status("/anyone", token) == 200
 
@@ -73,7 +74,8 @@ def test_a_token_that_the_provider_revoked_ends_with_the_cache(edge: ProviderEdg
 
 def test_a_provider_that_is_down_makes_opaque_tokens_undecided(edge: ProviderEdge) -> None:
     """503 with Retry-After, never a 401; JWTs of the same issuer and public routes go on; it recovers by itself."""
-    _introspect(edge, cache_ttl="1s").start()
+    edge.introspect(cache_ttl="1s")
+    edge.start()
     token, signed = edge.corp.log_in("alice", OPAQUE).access_token, edge.corp.client_token()
     assert [edge.status("/anyone", each) for each in (token, signed)] == [200, 200]
 
@@ -92,7 +94,7 @@ def test_a_provider_that_is_down_makes_opaque_tokens_undecided(edge: ProviderEdg
 
 def test_a_new_secret_is_taken_up(edge: ProviderEdge) -> None:
     """The secret file is read again when it changes; until it is right nothing is allowed."""
-    secret = _introspect(edge).directory / "secret"
+    secret = edge.introspect()
     secret.write_text("not the secret of the tests")
     edge.start()
     token = edge.corp.log_in("alice", OPAQUE).access_token
@@ -101,27 +103,3 @@ def test_a_new_secret_is_taken_up(edge: ProviderEdge) -> None:
     secret.write_text(INTROSPECTION_SECRET)
 
     wait_for("the new secret", lambda: edge.status("/anyone", token) == 200, within=40)
-
-
-def _introspect(edge: ProviderEdge, method: str = METHODS[0], *, cache_ttl: str = "30s") -> ProviderEdge:
-    """Tell the policies where to ask."""
-    path = _credential(edge, method)
-    kind = "private_key_file" if method == "private_key_jwt" else "client_secret_file"
-    block = f"""
-    introspection:
-      endpoint: {edge.corp.issuer}{ENDPOINT}
-      client_id: {_CLIENTS[method]}
-      auth_method: {method}
-      {kind}: {path}
-      cache_ttl: {cache_ttl}
-"""
-    edge.put("issuers.yaml", (edge.policy / "issuers.yaml").read_bytes() + block.encode())
-    return edge
-
-
-def _credential(edge: ProviderEdge, method: str) -> Path:
-    path = edge.directory / "secret"
-    key = edge.corp.key.as_pem(private=True)
-    path.write_bytes(key if method == "private_key_jwt" else INTROSPECTION_SECRET.encode())
-    path.chmod(0o600)
-    return path

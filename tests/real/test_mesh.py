@@ -19,7 +19,7 @@ SHORT: int = 20
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[Mesh]:
     """A trust domain, the application's Envoy and a running provider; callers are each test's own."""
-    with mesh_prepared() as prepared:
+    with mesh_prepared(Mesh) as prepared:
         shop = TrustDomain("shop.example", prepared.directory, prepared.processes).start()
         prepared.corp.start()
         prepared.trust(shop)
@@ -37,7 +37,7 @@ def frontend(mesh: Mesh) -> Sidecar:
 @pytest.fixture
 def own_mesh() -> Iterator[Mesh]:
     """Nothing but the application runs."""
-    with mesh_prepared() as prepared:
+    with mesh_prepared(Mesh) as prepared:
         yield prepared
 
 
