@@ -75,9 +75,6 @@ class DecisionPoint:
     def _decide(
         self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool, patience: Patience,
     ) -> Decided:
-        if "connection" in request.headers and _hides_a_header_of_ours(request, policy.removable):
-            refused = Denial(reason=Reason.REQUEST_MALFORMED, detail="connection names a header that we set")
-            return Decided(decision=refused, revision=policy.revision)
         matched = policy.match(request)
         if isinstance(matched, Denial):
             return Decided(decision=matched, revision=policy.revision)
@@ -114,13 +111,3 @@ def _trusted(policy: PolicySet, matched: Matched) -> Trusted:
         issuers=policy.issuers, issuers_by_url=policy.issuers_by_url, trust=policy.trust,
         audiences=matched.route.audiences, introspector=matched.route.introspector,
     )
-
-
-def _hides_a_header_of_ours(request: AuthzRequest, removable: frozenset[str]) -> bool:
-    """Whether the next hop would drop a header that we set (RFC 9110 §7.6.1): then the upstream would miss it."""
-    for value in request.headers.get_all("connection"):
-        for option in value.split(","):
-            name = option.strip(" \t").lower().replace("_", "-")
-            if name in removable or name.startswith("x-authz-"):
-                return True
-    return False
