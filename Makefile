@@ -87,6 +87,7 @@ docs: $(READY) ## generate the reference pages that come from the code
 
 bench: $(READY) bench-tools ## run every benchmark, side by side with others (about ten minutes)
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.diff
 
 bench-quick: $(READY) ## what a check costs, against the floors and a Rego engine (about a minute)
 	@$(BIN)/python -m bench --quick

@@ -56,9 +56,10 @@ def directory(*, scope: str = "read", teams: int = 0, age: str = "15m", deny: st
         ]
         for route in range(ROUTES):
             asked = scope if team < teams else "read"
+            area = "admin" if route % 10 == 0 else "v1"
             lines += [
                 f"- id: r{route}",
-                f"  match: {{methods: [GET, POST], path: '/{'admin' if route % 10 == 0 else 'v1'}/kind{route}/{{id}}'}}",
+                f"  match: {{methods: [GET, POST], path: '/{area}/kind{route}/{{id}}'}}",
                 "  allow:",
                 "    any:",
                 f"    - all: [{{user: {{scopes: {{all: ['kind{route}:{asked}']}}, "

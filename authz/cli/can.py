@@ -86,10 +86,24 @@ def _print(found: Iterable[Reached], output: str) -> None:
     if output == "json":
         import json
 
-        print(json.dumps([{
-            "policy": one.policy, "route": one.route, "method": one.method, "path": one.path, "host": one.host,
-            "at": one.at, "answer": one.answer.value, "open": one.open,
-        } for one in found], indent=2))
+        print(
+            json.dumps(
+                [
+                    {
+                        "policy": one.policy,
+                        "route": one.route,
+                        "method": one.method,
+                        "path": one.path,
+                        "host": one.host,
+                        "at": one.at,
+                        "answer": one.answer.value,
+                        "open": one.open,
+                    }
+                    for one in found
+                ],
+                indent=2,
+            )
+        )
         return
     listed = list(found)
     for one in listed:

@@ -31,13 +31,26 @@ def run(arguments: argparse.Namespace, old: Side, new: Side) -> int:
         found.append(replay(line, old, new, read_user))
     counts = Counter(one.verdict for one in found)
     if arguments.output == "json":
-        print(json.dumps({
-            "counts": {verdict.value: counts[verdict] for verdict in Verdict},
-            "decisions": [{
-                "id": one.decision_id, "result": one.result, "request": one.request, "route": one.route,
-                "verdict": one.verdict.value, "why": one.why,
-            } for one in found if one.verdict is not Verdict.SAME],
-        }, indent=2))
+        print(
+            json.dumps(
+                {
+                    "counts": {verdict.value: counts[verdict] for verdict in Verdict},
+                    "decisions": [
+                        {
+                            "id": one.decision_id,
+                            "result": one.result,
+                            "request": one.request,
+                            "route": one.route,
+                            "verdict": one.verdict.value,
+                            "why": one.why,
+                        }
+                        for one in found
+                        if one.verdict is not Verdict.SAME
+                    ],
+                },
+                indent=2,
+            )
+        )
     else:
         for text in _lines(found, markdown=arguments.output == "markdown"):
             print(text)

@@ -101,7 +101,8 @@ def summary(difference: Difference) -> str:
     counts = [
         (sum(one.direction is Direction.GAINED for one in difference.findings), "gained"),
         (sum(one.direction is Direction.LOST for one in difference.findings), "lost"),
-        (len(difference.settings), "changed in verification"), (len(difference.unproven), "not proven"),
+        (len(difference.settings), "changed in verification"),
+        (len(difference.unproven), "not proven"),
     ]
     return ", ".join(f"{number} {name}" for number, name in counts if number) or "no difference"
 
@@ -109,13 +110,19 @@ def summary(difference: Difference) -> str:
 def _finding(finding: Finding, context: Context) -> dict[str, object]:
     shown = finding.witness
     return {
-        "direction": finding.direction.value, "route": finding.route, "other_route": finding.other,
-        "methods": list(finding.methods), "path": finding.path,
+        "direction": finding.direction.value,
+        "route": finding.route,
+        "other_route": finding.other,
+        "methods": list(finding.methods),
+        "path": finding.path,
         "hosts": sorted({str(site.authority) for site in finding.sites}),
         "at": sorted({site.destination for site in finding.sites} - {""}),
+        "services": sorted({site.service for site in finding.sites} - {""}),
         "witness": {
-            **witness.as_json(shown.request, shown.presented), "old": witness.outcome(shown.old),
-            "new": witness.outcome(shown.new), "command": context.command(finding),
+            **witness.as_json(shown.request, shown.presented),
+            "old": witness.outcome(shown.old),
+            "new": witness.outcome(shown.new),
+            "command": context.command(finding),
         },
     }
 
@@ -123,7 +130,9 @@ def _finding(finding: Finding, context: Context) -> dict[str, object]:
 def _where(finding: Finding) -> str:
     hosts = _listed(sorted({site.authority.host for site in finding.sites}))
     at = _listed(sorted({site.destination for site in finding.sites} - {""}))
-    return f"{' '.join(finding.methods)} {finding.path} on {hosts}{f' at {at}' if at else ''}"
+    services = {site.service for site in finding.sites}
+    named = "" if "" in services else f" by authz.service {_listed(sorted(services))}"
+    return f"{' '.join(finding.methods)} {finding.path} on {hosts}{f' at {at}' if at else ''}{named}"
 
 
 def _listed(names: list[str]) -> str:

@@ -71,10 +71,15 @@ def stale(directory: ReadDirectory) -> tuple[Fault, ...]:
     pairs = enumerate(zip(lines, wanted, strict=False), 1)
     first = next((number for number, (one, other) in pairs if one != other), min(len(lines), len(wanted)) + 1)
     code = FaultCode.LOCK_STALE
-    return (Fault(
-        place=Place(FILE_NAME, first), code=code.code, message="the lock isn't what the policy says", help=code.help,
-        severity=code.severity,
-    ),)
+    return (
+        Fault(
+            place=Place(FILE_NAME, first),
+            code=code.code,
+            message="the lock isn't what the policy says",
+            help=code.help,
+            severity=code.severity,
+        ),
+    )
 
 
 def read_lock(directory: Path) -> str | None:

@@ -22,10 +22,17 @@ def asked_request(method: str, url: str, *, at: str = "", service: str = "") -> 
 
     scheme, authority, target = split_url(url)
     try:
-        return parse_request(RawRequest(
-            method=method, target=target, authority=authority, scheme=scheme,
-            destination=Peer(principal=at.removeprefix("dns:")), service=service,
-        ), Limits())
+        return parse_request(
+            RawRequest(
+                method=method,
+                target=target,
+                authority=authority,
+                scheme=scheme,
+                destination=Peer(principal=at.removeprefix("dns:")),
+                service=service,
+            ),
+            Limits(),
+        )
     except Refused as refused:
         raise CommandFailed(USAGE, f"{url}: {refused.reason.code}: {refused.detail}") from refused
 
@@ -54,8 +61,11 @@ def facts_of(arguments: argparse.Namespace, side: Side) -> Facts:
         known = ", ".join(sorted(side.issuers)) or "none"
         raise CommandFailed(USAGE, f"--as: write ISSUER:SUBJECT (issuers: {known})")
     claims: dict[tuple[str, ...], object] = {SUBJECT: subject}
-    for path, values in ((settings.scopes, arguments.scope), (settings.groups, arguments.group),
-                         (settings.roles, arguments.role)):
+    for path, values in (
+        (settings.scopes, arguments.scope),
+        (settings.groups, arguments.group),
+        (settings.roles, arguments.role),
+    ):
         if values:
             claims[path] = list(values)
     for text in arguments.claim:

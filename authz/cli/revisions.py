@@ -55,7 +55,9 @@ def _files_of_revision(where: str) -> Mapping[str, bytes]:
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and the revision is no option
             ["git", "archive", "--format=tar", f"{revision}:{path.strip('/')}"],  # noqa: S607 - whichever git is there
-            capture_output=True, check=False, timeout=_SECONDS,
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CommandFailed(ENVIRONMENT, f"git can't be run: {type(error).__name__}") from error

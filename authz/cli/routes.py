@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     from authz.policy.describe import access_of
 
     found = [
-        one for one in access_of(read_side(arguments.directory))
+        one
+        for one in access_of(read_side(arguments.directory))
         if arguments.policy is None or one.policy == arguments.policy
     ]
     if arguments.output == "json":
@@ -39,8 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     for one in found:
         upgrade = f" (upgrade {one.upgrade})" if one.upgrade else ""
         print(f"{one.policy}/{one.route}  {' '.join(one.methods)} {one.path}{upgrade}")
-        print(f"  on {', '.join(one.hosts)}{f' at {chr(44).join(one.at)}' if one.at else ''}"
-              f"{' by name' if one.by_name else ''}")
+        print(
+            f"  on {', '.join(one.hosts)}{f' at {chr(44).join(one.at)}' if one.at else ''}"
+            f"{' by name' if one.by_name else ''}"
+        )
         for sentence in one.who:
             print(f"  {sentence}")
         for sentence in one.guardrails:

@@ -37,8 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     found = side.policy.match(request)
     if isinstance(found, Denial) and found.reason is Reason.DESTINATION_UNMATCHED and not arguments.at:
         found = next(
-            (one for at in destinations(side) if not isinstance(
-                one := side.policy.match(asked_request(arguments.method, arguments.url, at=at)), Denial)),
+            (
+                one
+                for at in destinations(side)
+                if not isinstance(
+                    one := side.policy.match(asked_request(arguments.method, arguments.url, at=at)), Denial
+                )
+            ),
             found,
         )
     if isinstance(found, Denial):
@@ -52,8 +57,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         import json
 
-        print(json.dumps({"policy": route.policy, "route": route.id, "preflight": found.preflight, "who": who,
-                          "guardrails": guardrails}, indent=2))
+        print(
+            json.dumps(
+                {
+                    "policy": route.policy,
+                    "route": route.id,
+                    "preflight": found.preflight,
+                    "who": who,
+                    "guardrails": guardrails,
+                },
+                indent=2,
+            )
+        )
     else:
         print(f"{route.policy}/{'preflight' if found.preflight else route.id}")
         for sentence in (f'anybody ("{document.preflight}")',) if found.preflight else who:

@@ -29,7 +29,11 @@ def read_user(token: Token, settings: IssuerSettings) -> User:
     from authz.authn.token import VerifiedToken
 
     verified = VerifiedToken(
-        issuer=settings.name, claims=dict(token.claims), audiences=token.audiences, expires_at=2e9, issued_at=0.0,
+        issuer=settings.name,
+        claims=dict(token.claims),
+        audiences=token.audiences,
+        expires_at=2e9,
+        issued_at=0.0,
         not_before=None,
     )
     return replace(user_of(verified, settings), bound=token.bound)
@@ -52,15 +56,22 @@ def as_json(request: AuthzRequest, presented: Presented) -> dict[str, object]:
 
     token = presented.token
     found: dict[str, object] = {
-        "method": request.method, "host": str(request.authority), "path": request.path.text,
-        "at": request.destination.principal, "service": request.service, "from": request.source.address,
+        "method": request.method,
+        "host": str(request.authority),
+        "path": request.path.text,
+        "at": request.destination.principal,
+        "service": request.service,
+        "from": request.source.address,
         "headers": [list(item) for item in request.headers.items()],
-        "workload": _peer(presented.peers.mtls), "forwarded": _peer(presented.peers.forwarded),
+        "workload": _peer(presented.peers.mtls),
+        "forwarded": _peer(presented.peers.forwarded),
         "jwt_svid": _peer(presented.peers.jwt_svid),
     }
     if isinstance(token, Token):
         found["user"] = {
-            "issuer": token.issuer_url, "claims": token.claims, "audiences": sorted(token.audiences),
+            "issuer": token.issuer_url,
+            "claims": token.claims,
+            "audiences": sorted(token.audiences),
             "bound": sorted(one.value for one in token.bound),
         }
     elif token is not None:
@@ -85,8 +96,11 @@ def _request(request: AuthzRequest) -> Iterator[str]:
 
 
 def _peers(presented: Presented) -> Iterator[str]:
-    for flag, shown in (("--workload", presented.peers.mtls), ("--forwarded", presented.peers.forwarded),
-                        ("--jwt-svid", presented.peers.jwt_svid)):
+    for flag, shown in (
+        ("--workload", presented.peers.mtls),
+        ("--forwarded", presented.peers.forwarded),
+        ("--jwt-svid", presented.peers.jwt_svid),
+    ):
         if shown is not None:
             yield from (flag, _peer(shown))
 

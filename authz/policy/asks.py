@@ -150,10 +150,23 @@ class Around:
     via: Via | None
 
 
-_FIELDS: Final = frozenset({
-    "place", "issuers", "kind", "subjects", "scopes", "groups", "roles", "clients", "claims", "acr", "amr", "auth_age",
-    "bound",
-})
+_FIELDS: Final = frozenset(
+    {
+        "place",
+        "issuers",
+        "kind",
+        "subjects",
+        "scopes",
+        "groups",
+        "roles",
+        "clients",
+        "claims",
+        "acr",
+        "amr",
+        "auth_age",
+        "bound",
+    }
+)
 
 
 def asks_of(user: UserRequirement, settings: IssuerSettings, around: Around) -> Iterator[UserAsk]:
@@ -162,8 +175,10 @@ def asks_of(user: UserRequirement, settings: IssuerSettings, around: Around) -> 
     if kind is not None:
         yield KindAsk(kind)
     lists = (
-        (user.subjects, SUBJECT, Reading.SUBJECT), (user.scopes, settings.scopes, Reading.SCOPES),
-        (user.groups, settings.groups, Reading.TEXTS), (user.roles, settings.roles, Reading.TEXTS),
+        (user.subjects, SUBJECT, Reading.SUBJECT),
+        (user.scopes, settings.scopes, Reading.SCOPES),
+        (user.groups, settings.groups, Reading.TEXTS),
+        (user.roles, settings.roles, Reading.TEXTS),
         (user.clients, settings.client, Reading.TEXT),
     )
     for quantified, path, reading in lists:
@@ -177,9 +192,7 @@ def asks_of(user: UserRequirement, settings: IssuerSettings, around: Around) -> 
         quantifier, methods = user.amr
         yield Ask(("amr",), Reading.TEXTS, Operator.HOLDS, tuple(map(Wanted, methods)), quantifier)
     if user.auth_age is not None:
-        yield Ask(
-            ("auth_time",), Reading.TIME, Operator.WITHIN, seconds=user.auth_age, skew=settings.clock_skew
-        )
+        yield Ask(("auth_time",), Reading.TIME, Operator.WITHIN, seconds=user.auth_age, skew=settings.clock_skew)
     if user.bound is not None:
         yield BoundAsk(user.bound)
     for field in fields(user):
@@ -188,9 +201,7 @@ def asks_of(user: UserRequirement, settings: IssuerSettings, around: Around) -> 
             yield OpaqueAsk(f"user.{field.name} {value!r}")
 
 
-def _holds(
-    quantified: Quantified, path: ClaimPath, reading: Reading, settings: IssuerSettings, around: Around
-) -> Ask:
+def _holds(quantified: Quantified, path: ClaimPath, reading: Reading, settings: IssuerSettings, around: Around) -> Ask:
     wanted = tuple(_wanted(value, settings, around) for value in quantified.values)
     return Ask(path, reading, Operator.HOLDS, wanted, quantified.quantifier)
 
@@ -205,7 +216,9 @@ def _claim(claim: ClaimCondition, settings: IssuerSettings, around: Around) -> A
 
 
 _OPERATORS: Final = {
-    ClaimOperator.EQUALS: Operator.EQUALS, ClaimOperator.ANY: Operator.ANY, ClaimOperator.CONTAINS: Operator.CONTAINS
+    ClaimOperator.EQUALS: Operator.EQUALS,
+    ClaimOperator.ANY: Operator.ANY,
+    ClaimOperator.CONTAINS: Operator.CONTAINS,
 }
 
 

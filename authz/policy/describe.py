@@ -55,7 +55,8 @@ def access_of(side: Side) -> Iterator[Access]:
     compiled = routes_of(side)
     for name, document in sorted(side.documents.items()):
         found = [
-            _access(side, document, compiled[name, route.id]) for route in document.routes
+            _access(side, document, compiled[name, route.id])
+            for route in document.routes
             if (name, route.id) in compiled
         ]
         yield from sorted(found, key=lambda one: (one.path, one.upgrade, one.methods))
@@ -65,20 +66,31 @@ def access_of(side: Side) -> Iterator[Access]:
 
 def _access(side: Side, document: RoutePolicyDocument, route: CompiledRoute) -> Access:
     return Access(
-        policy=document.name, route=route.id, methods=tuple(sorted(route.methods)),
-        path=side.declaration(route).path.value, upgrade=route.upgrade,
+        policy=document.name,
+        route=route.id,
+        methods=tuple(sorted(route.methods)),
+        path=side.declaration(route).path.value,
+        upgrade=route.upgrade,
         hosts=tuple(sorted(text.value for text in document.hosts)),
-        at=tuple(sorted(text.value for text in document.at)), by_name=document.by_name,
-        who=who(side, route), guardrails=guardrails(side, document, route),
+        at=tuple(sorted(text.value for text in document.at)),
+        by_name=document.by_name,
+        who=who(side, route),
+        guardrails=guardrails(side, document, route),
     )
 
 
 def _preflight(document: RoutePolicyDocument) -> Access:
     return Access(
-        policy=document.name, route="preflight", methods=("OPTIONS",), path="any path of the policy", upgrade="",
+        policy=document.name,
+        route="preflight",
+        methods=("OPTIONS",),
+        path="any path of the policy",
+        upgrade="",
         hosts=tuple(sorted(text.value for text in document.hosts)),
-        at=tuple(sorted(text.value for text in document.at)), by_name=document.by_name,
-        who=(f'anybody, to ask for CORS ("{document.preflight}")',), guardrails=(),
+        at=tuple(sorted(text.value for text in document.at)),
+        by_name=document.by_name,
+        who=(f'anybody, to ask for CORS ("{document.preflight}")',),
+        guardrails=(),
     )
 
 
@@ -144,7 +156,10 @@ def _user(side: Side, user: UserRequirement, *, guardrail: bool) -> str:
 
 def _fields(user: UserRequirement) -> Iterator[str]:
     for quantified, noun in (
-        (user.subjects, "named"), (user.scopes, "with scope"), (user.groups, "in group"), (user.roles, "in role"),
+        (user.subjects, "named"),
+        (user.scopes, "with scope"),
+        (user.groups, "in group"),
+        (user.roles, "in role"),
         (user.clients, "by client"),
     ):
         if quantified is not None:
@@ -169,9 +184,10 @@ def _quantified(quantified: Quantified) -> str:
 def _claim(claim: ClaimCondition) -> str:
     if claim.operator is ClaimOperator.EXISTS:
         return f"with {'a' if claim.values[0].literal else 'no'} claim {claim.path}"
-    values = _listed(tuple(sorted(
-        repr(value.literal) if value.reference is None else describe(value) for value in claim.values
-    )), "or")
+    values = _listed(
+        tuple(sorted(repr(value.literal) if value.reference is None else describe(value) for value in claim.values)),
+        "or",
+    )
     return f"whose claim {claim.path} {'contains' if claim.operator is ClaimOperator.CONTAINS else 'is'} {values}"
 
 

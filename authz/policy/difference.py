@@ -88,9 +88,9 @@ def compare(old: Side, new: Side, read: ReadUser, now: float) -> Difference:
     for area in find_areas(old, new):
         comparison.area(area)
     return Difference(
-        findings=tuple(sorted(
-            comparison.findings.values(), key=lambda one: (one.direction.value, one.route, one.path, one.other)
-        )),
+        findings=tuple(
+            sorted(comparison.findings.values(), key=lambda one: (one.direction.value, one.route, one.path, one.other))
+        ),
         unproven=tuple(dict.fromkeys(comparison.unproven)),
         settings=tuple(_settings(old, new)),
     )
@@ -133,14 +133,16 @@ class _Comparison:
         asked = None if matched.preflight else side.route_key(matched.route)
         kinds = tuple(parts[index].kind for index, _ in standing.variables.values())
         return (
-            asked, matched.preflight, tuple(side.guardrail_key(one) for one in standing.guardrails), kinds,
-            standing.usage, standing.host_variable,
+            asked,
+            matched.preflight,
+            tuple(side.guardrail_key(one) for one in standing.guardrails),
+            kinds,
+            standing.usage,
+            standing.host_variable,
             tuple(sorted(matched.route.audiences.items(), key=lambda one: one[0])),
         )
 
-    def _solve(
-        self, key: object, sample: Sample, standings: tuple[Standing | None, ...]
-    ) -> tuple[_Solved, ...]:
+    def _solve(self, key: object, sample: Sample, standings: tuple[Standing | None, ...]) -> tuple[_Solved, ...]:
         if key not in self._solved:
             known = tuple(one for one in standings if one is not None)
             question = Question(sample.request, sample.parts, sample.site.label, known, self._read, self._now)
@@ -152,8 +154,13 @@ class _Comparison:
         return self._solved[key]
 
     def _report(
-        self, direction: Direction, answer: Answer | str | None, key: object, sample: Sample,
-        standings: tuple[Standing | None, ...], area: Area,
+        self,
+        direction: Direction,
+        answer: Answer | str | None,
+        key: object,
+        sample: Sample,
+        standings: tuple[Standing | None, ...],
+        area: Area,
     ) -> None:
         if answer is None:
             return
@@ -170,8 +177,10 @@ class _Comparison:
         if finding is None:
             witness = self._witness(sample, answer)
             if not _shows(witness, direction):
-                why = "it hangs on what can't be compared: " + "; ".join(answer.opaque) if answer.opaque else (
-                    "the request that was found is judged otherwise"
+                why = (
+                    "it hangs on what can't be compared: " + "; ".join(answer.opaque)
+                    if answer.opaque
+                    else ("the request that was found is judged otherwise")
                 )
                 self.unproven.append(Unproven(name, sample.request.method, path, why))
                 return
@@ -183,9 +192,7 @@ class _Comparison:
 
     def _witness(self, sample: Sample, answer: Answer) -> Witness:
         request = witness_request(sample, answer)
-        old, new = (
-            decide(side.policy, request, answer.presented, self._read, self._now) for side in self._sides
-        )
+        old, new = (decide(side.policy, request, answer.presented, self._read, self._now) for side in self._sides)
         return Witness(request=request, presented=answer.presented, old=old, new=new)
 
 
@@ -226,7 +233,8 @@ def standing_of(side: Side, matched: Matched, request: AuthzRequest) -> Standing
 
 def _binds(standings: tuple[Standing | None, ...], index: int) -> bool:
     return any(
-        one is not None and index < len(one.matched.route.template.segments)
+        one is not None
+        and index < len(one.matched.route.template.segments)
         and isinstance(one.matched.route.template.segments[index], Variable)
         for one in standings
     )

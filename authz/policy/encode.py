@@ -101,7 +101,10 @@ class Bound(Enum):
 
 
 _NEGATED: Final = {
-    Bound.HOLDS: Bound.FAILS, Bound.FAILS: Bound.HOLDS, Bound.NOT_FALSE: Bound.NOT_TRUE, Bound.NOT_TRUE: Bound.NOT_FALSE
+    Bound.HOLDS: Bound.FAILS,
+    Bound.FAILS: Bound.HOLDS,
+    Bound.NOT_FALSE: Bound.NOT_TRUE,
+    Bound.NOT_TRUE: Bound.NOT_FALSE,
 }
 
 
@@ -119,7 +122,8 @@ class Standing:
     def variables(self) -> Mapping[str, tuple[int, VariableType]]:
         return {
             part.name: (index, part.type)
-            for index, part in enumerate(self.matched.route.template.segments) if isinstance(part, Variable)
+            for index, part in enumerate(self.matched.route.template.segments)
+            if isinstance(part, Variable)
         }
 
     def trees(self) -> Iterator[tuple[Choice | None, Requirement, Mode, bool]]:
@@ -175,6 +179,7 @@ class Facts:
     issuer_url: str | None = None
     only: bool = False
     claims: Mapping[ClaimPath, object] = field(default_factory=dict)
+    kind: PrincipalKind | None = None
     workload: tuple[Via, SpiffeId] | None = None
 
 
@@ -182,8 +187,14 @@ class Question:
     """One kind of request. `parts` are the path's segments by position; `label` is the host's first label."""
 
     def __init__(
-        self, request: AuthzRequest, parts: tuple[Part, ...], label: Part | None, standings: tuple[Standing, ...],
-        read: ReadUser, now: float, facts: Facts | None = None,
+        self,
+        request: AuthzRequest,
+        parts: tuple[Part, ...],
+        label: Part | None,
+        standings: tuple[Standing, ...],
+        read: ReadUser,
+        now: float,
+        facts: Facts | None = None,
     ) -> None:
         self.space = Space()
         self.exact = True
@@ -214,8 +225,18 @@ class Question:
                     self._collect_asks(self._asks_of(place, leaf, name), place.standing.side.issuers[name])
         for path, value in self._facts.claims.items():
             self._universe.note(path, value)
+        for settings in self._known_issuers():
+            self._collect_asks((KindAsk(PrincipalKind.PERSON),), settings)
         self._universe.close()
         self.exact = self._universe.exact
+
+    def _known_issuers(self) -> list[IssuerSettings]:
+        """How each side reads the tokens of a caller whose kind is known."""
+        url = self._facts.issuer_url
+        if url is None or self._facts.kind is None:
+            return []
+        found = (standing.side.policy.issuers_by_url.get(url) for standing in self._standings)
+        return [settings for settings in found if settings is not None]
 
     def _collect_asks(self, asks: Iterable[UserAsk], settings: IssuerSettings) -> None:
         for ask in asks:
@@ -227,9 +248,9 @@ class Question:
                 if rule is not None:
                     self._universe.note(rule.claim, rule.equals)
                 else:
-                    self._universe.add(Ask(
-                        settings.client, Reading.TEXT, Operator.HOLDS, (Wanted(source=Source("claim", SUBJECT)),)
-                    ))
+                    self._universe.add(
+                        Ask(settings.client, Reading.TEXT, Operator.HOLDS, (Wanted(source=Source("claim", SUBJECT)),))
+                    )
 
     def _issuers(self, place: _Place, leaf: UserRequirement) -> frozenset[str]:
         return place.standing.side.issuers_of(
@@ -241,7 +262,8 @@ class Question:
         if key not in self._asks:
             standing = place.standing
             around = Around(
-                {} if place.guardrail else standing.variables, "" if place.guardrail else standing.host_variable,
+                {} if place.guardrail else standing.variables,
+                "" if place.guardrail else standing.host_variable,
                 place.via,
             )
             self._asks[key] = tuple(asks_of(leaf, standing.side.issuers[issuer], around))
@@ -262,18 +284,21 @@ class Question:
         differ = any(len(sets) > 1 for sets in urls.values())
         singles = [frozenset({audience}) for audience in sorted(every)] if differ else []
         self._audiences = space.declare("audiences", (every, *singles))
-        self._bound = space.declare("bound", (
-            frozenset(), *(frozenset({binding}) for binding in Binding), frozenset(Binding)
-        ))
+        self._bound = space.declare(
+            "bound", (frozenset(), *(frozenset({binding}) for binding in Binding), frozenset(Binding))
+        )
         self._shape = {path: space.declare(path, universe.shapes(path)) for path in universe.scalars}
         self._members = {
-            path: {typed(value): (value, space.declare(("member", path, typed(value)), (False, True)))
-                   for value in universe.elements(path)}
+            path: {
+                typed(value): (value, space.declare(("member", path, typed(value)), (False, True)))
+                for value in universe.elements(path)
+            }
             for path in universe.scalars
         }
         self._source_variables = {
             source: space.declare(source, (None, *values) if source.kind == "header" else values)
-            for source, values in universe.sources.items() if source.kind != "workload"
+            for source, values in universe.sources.items()
+            if source.kind != "workload"
         }
         nets = [leaf for _, leaf in self._leaves if isinstance(leaf, SourceRequirement)]
         own = self._request.source.address
@@ -321,15 +346,20 @@ class Question:
             for outer in paths[:number]:
                 if len(outer) < len(inner) and inner[: len(outer)] == outer:
                     there = self._is(self._shape[inner], lambda value: value is not MISSING)
-                    rules.append(disjunction((
-                        self.space.negation(there), self._is(self._shape[outer], lambda value: value is OBJECT)
-                    )))
+                    rules.append(
+                        disjunction(
+                            (self.space.negation(there), self._is(self._shape[outer], lambda value: value is OBJECT))
+                        )
+                    )
         return conjunction(rules)
 
     def known(self) -> Formula:
         """That the caller is as the facts say."""
         facts = self._facts
         rules = [self._is_claim(path, one) for path, one in facts.claims.items()]
+        if facts.kind is not None:
+            # The first side's reading: the old one's, which decided.
+            rules += [self._kind(KindAsk(facts.kind), settings).true for settings in self._known_issuers()[:1]]
         if facts.issuer_url is not None or facts.only:
             rules.append(self._is(self._user, lambda value: value == facts.issuer_url))
         if facts.workload is None and facts.only:
@@ -346,11 +376,15 @@ class Question:
         if not isinstance(known, list):
             return self._is(self._shape[path], lambda value: typed(value) == typed(known))
         inside = {typed(value) for value in known}
-        return conjunction((
-            self._is(self._shape[path], lambda value: value is ARRAY),
-            *(self.space.one_of(member, (key not in inside, key in inside))
-              for key, (_, member) in self._members[path].items()),
-        ))
+        return conjunction(
+            (
+                self._is(self._shape[path], lambda value: value is ARRAY),
+                *(
+                    self.space.one_of(member, (key not in inside, key in inside))
+                    for key, (_, member) in self._members[path].items()
+                ),
+            )
+        )
 
     def permits(self, standing: Standing) -> Formula:
         """When the side lets the request through."""
@@ -374,8 +408,7 @@ class Question:
     def _choices(self, standing: Standing, choices: tuple[Choice, ...], *, guardrail: bool) -> Formula:
         return disjunction(
             conjunction(
-                self._tree(leaf, _place(standing, choice, Mode.PLAIN, guardrail), Bound.HOLDS)
-                for leaf in choice.leaves
+                self._tree(leaf, _place(standing, choice, Mode.PLAIN, guardrail), Bound.HOLDS) for leaf in choice.leaves
             )
             for choice in choices
         )
@@ -451,11 +484,11 @@ class Question:
             known.add(settings.issuer)
             shown = self._is(self._user, lambda value, url=settings.issuer: value == url)
             accepted = accepted_audiences(settings, standing.matched)
-            meant = self._is(
-                self._audiences, lambda value, those=accepted: not those.isdisjoint(value)
-            )
-            fields = self._fields(node, place, name, bound) if name in issuers else (
-                TRUE if bound.met(Outcome.FALSE) else FALSE
+            meant = self._is(self._audiences, lambda value, those=accepted: not those.isdisjoint(value))
+            fields = (
+                self._fields(node, place, name, bound)
+                if name in issuers
+                else (TRUE if bound.met(Outcome.FALSE) else FALSE)
             )
             cases.append(conjunction((shown, meant, fields)))
             refused.append(conjunction((shown, self.space.negation(meant))))
@@ -469,9 +502,7 @@ class Question:
     def _fields(self, node: UserRequirement, place: _Place, issuer: str, bound: Bound) -> Formula:
         """`all` over the fields; that the issuer is right is one that holds."""
         settings = place.standing.side.issuers[issuer]
-        parts = [
-            self._asked(ask, place, settings, bound) for ask in self._asks_of(place, node, issuer)
-        ]
+        parts = [self._asked(ask, place, settings, bound) for ask in self._asks_of(place, node, issuer)]
         return conjunction(parts) if bound.least else disjunction(parts)
 
     def _asked(self, ask: UserAsk, place: _Place, settings: IssuerSettings, bound: Bound) -> Formula:
@@ -500,10 +531,12 @@ class Question:
         else:
             subject, named = self._shape[SUBJECT], self._shape[settings.client]
             client = disjunction(
-                conjunction((
-                    self._is(subject, lambda value, one=one: value == one),
-                    self._is(named, lambda value, one=one: value == one),
-                ))
+                conjunction(
+                    (
+                        self._is(subject, lambda value, one=one: value == one),
+                        self._is(named, lambda value, one=one: value == one),
+                    )
+                )
                 for one in self.space.values[subject]
             )
         held = client if ask.kind is PrincipalKind.CLIENT else self.space.negation(client)
@@ -587,7 +620,8 @@ class Question:
             found = self._found(ask.path, wanted, number, array)
             absent = conjunction((single.absent, self.space.negation(array)))
             return _Triple(
-                disjunction((single.true, found.true)), disjunction((single.false, found.false)),
+                disjunction((single.true, found.true)),
+                disjunction((single.false, found.false)),
                 disjunction((absent, conjunction((array, found.absent)))),
             )
         assert isinstance(wanted, str)
@@ -645,9 +679,9 @@ class Question:
 
     def _by_value(self, variable: int, judge: Callable[[object], bool | None]) -> _Triple:
         judged = [judge(value) for value in self.space.values[variable]]
-        return _Triple(*(
-            self.space.one_of(variable, [verdict is one for verdict in judged]) for one in (True, False, None)
-        ))
+        return _Triple(
+            *(self.space.one_of(variable, [verdict is one for verdict in judged]) for one in (True, False, None))
+        )
 
     def _opaque_triple(self, text: str) -> _Triple:
         if text not in self._opaque:
@@ -670,11 +704,14 @@ class Question:
         peers = values[self._peers]
         assert isinstance(peers, Peers)
         references = {
-            source: value for source, variable in self._source_variables.items()
+            source: value
+            for source, variable in self._source_variables.items()
             if isinstance(value := values[variable], str)
         }
         return Answer(
-            presented=Presented(token=token, peers=peers), address=str(values[self._address]), references=references,
+            presented=Presented(token=token, peers=peers),
+            address=str(values[self._address]),
+            references=references,
             opaque=tuple(self._opaque),
         )
 

@@ -88,9 +88,7 @@ class Side:
         """The alternatives of a `require` guardrail."""
         key = ("", guardrail.id)
         if key not in self._choices:
-            self._choices[key] = self._expanded(
-                self._resolver("").resolve(self._written(guardrail)), any_issuer=True
-            )
+            self._choices[key] = self._expanded(self._resolver("").resolve(self._written(guardrail)), any_issuer=True)
         return self._choices[key]
 
     def deny(self, guardrail: CompiledGuardrail) -> Requirement:
@@ -111,8 +109,11 @@ class Side:
         if key not in self._keys:
             self._keys[key] = any(
                 isinstance(value.reference, HostVariable)
-                for choice in self.route(route) for leaf in choice.leaves for below in leaves_under(leaf)
-                if isinstance(below, UserRequirement) for value in user_values(below)
+                for choice in self.route(route)
+                for leaf in choice.leaves
+                for below in leaves_under(leaf)
+                if isinstance(below, UserRequirement)
+                for value in user_values(below)
             )
         return bool(self._keys[key])
 
@@ -124,7 +125,8 @@ class Side:
         if key not in self._keys:
             asked = tuple(shape(choice.leaves) for choice in self.route(route))
             variables = tuple(
-                (part.name, index, part.type) for index, part in enumerate(route.template.segments)
+                (part.name, index, part.type)
+                for index, part in enumerate(route.template.segments)
                 if isinstance(part, Variable)
             )
             self._keys[key] = (asked, variables, tuple(sorted(route.audiences.items(), key=lambda item: item[0])))
@@ -150,10 +152,18 @@ class Side:
         if key not in self._keys:
             document = self.documents.get(name)
             granted = name in self.policy.index.preflights
-            self._keys[key] = None if document is None else (
-                granted, shape(document.audiences), shape(document.requirements),
-                tuple((route.id, route.methods, route.path.value, route.upgrade, shape(route.allow))
-                      for route in document.routes),
+            self._keys[key] = (
+                None
+                if document is None
+                else (
+                    granted,
+                    shape(document.audiences),
+                    shape(document.requirements),
+                    tuple(
+                        (route.id, route.methods, route.path.value, route.upgrade, shape(route.allow))
+                        for route in document.routes
+                    ),
+                )
             )
         return self._keys[key]
 
@@ -174,9 +184,7 @@ class Side:
     def _expanded(self, node: Requirement | None, *, any_issuer: bool) -> tuple[Choice, ...]:
         assert node is not None
         compiler = self._compiler(any_issuer=any_issuer)
-        return tuple(
-            Choice(leaves, compiler.accepted_issuers(leaves), last_via(leaves)) for leaves in expand(node)
-        )
+        return tuple(Choice(leaves, compiler.accepted_issuers(leaves), last_via(leaves)) for leaves in expand(node))
 
     def _written(self, guardrail: CompiledGuardrail) -> Requirement:
         declared = self.guardrails[guardrail.id]

@@ -87,9 +87,7 @@ def decide(
     return evaluate(policy.removable, matched, guardrails, request, who, now, trace=trace)
 
 
-def principals(
-    policy: PolicySet, matched: Matched, usage: Usage, presented: Presented, read: ReadUser
-) -> Principals:
+def principals(policy: PolicySet, matched: Matched, usage: Usage, presented: Presented, read: ReadUser) -> Principals:
     """Who the caller is to this policy set on this route."""
     if not usage.issuers and not usage.vias:
         return NOBODY

@@ -72,12 +72,21 @@ def judge(standing: Standing, sample: Sample, facts: Facts, read: ReadUser, now:
         answer = Answer.UNKNOWN
     route, side = standing.matched.route, standing.side
     return Reached(
-        policy=route.policy, route="preflight" if standing.matched.preflight else route.id,
-        method=sample.request.method, path=side.declaration(route).path.value, host=str(sample.site.authority),
-        at=sample.site.destination, answer=answer,
-        open=() if answer is Answer.ALWAYS or standing.matched.preflight else (
-            *(sentence(side, choice) for choice, formula in question.alternatives(standing)
-              if not _nothing(question, known, formula)),
+        policy=route.policy,
+        route="preflight" if standing.matched.preflight else route.id,
+        method=sample.request.method,
+        path=side.declaration(route).path.value,
+        host=str(sample.site.authority),
+        at=sample.site.destination,
+        answer=answer,
+        open=()
+        if answer is Answer.ALWAYS or standing.matched.preflight
+        else (
+            *(
+                sentence(side, choice)
+                for choice, formula in question.alternatives(standing)
+                if not _nothing(question, known, formula)
+            ),
             *(f"guardrail {text}" for text in guardrails(side, side.documents[route.policy], route)),
         ),
     )

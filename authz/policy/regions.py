@@ -33,7 +33,9 @@ OTHER_PORT: Final = 8099
 OTHER_LABEL: Final = "any"
 
 _SAMPLES: Final = {
-    VariableType.TEXT: "Any-1", VariableType.SLUG: "some-name", VariableType.INT: "7",
+    VariableType.TEXT: "Any-1",
+    VariableType.SLUG: "some-name",
+    VariableType.INT: "7",
     VariableType.UUID: "00000000-0000-4000-8000-000000000000",
 }
 _LOOK_ALIKES: Final = str.maketrans({chr(ord("0") + digit): chr(0xFF10 + digit) for digit in range(10)})
@@ -73,7 +75,7 @@ def find_areas(old: Side, new: Side, *, same_too: bool = False) -> list[Area]:
     same_platform = not same_too and old.platform_key == new.platform_key
     covers = [*old.covers.values(), *new.covers.values()]
     points = old.policy.index.points() | new.policy.index.points()
-    for destination in (*sorted(points), OTHER_DESTINATION):
+    for destination in (*sorted(points), OTHER_DESTINATION if points else ""):
         services = old.policy.index.services(destination) | new.policy.index.services(destination)
         for service in ("", *sorted(services)):
             _add_areas(old, new, destination, service, covers, areas, same_platform=same_platform)
@@ -81,7 +83,13 @@ def find_areas(old: Side, new: Side, *, same_too: bool = False) -> list[Area]:
 
 
 def _add_areas(
-    old: Side, new: Side, destination: str, service: str, covers: list[Cover], areas: dict[object, Area], *,
+    old: Side,
+    new: Side,
+    destination: str,
+    service: str,
+    covers: list[Cover],
+    areas: dict[object, Area],
+    *,
     same_platform: bool,
 ) -> None:
     zones = [side.policy.index.zone(destination, service) for side in (old, new)]
@@ -130,8 +138,9 @@ def _authorities(patterns: Iterable[HostPattern], covers: list[Cover]) -> Iterat
         numbers += [port for port in (443, OTHER_PORT) if port not in numbers]
     for name, free in names.items():
         first, _, suffix = name.partition(".")
-        taken = frozenset(other.partition(".")[0] for other, loose in names.items()
-                          if not loose and other.partition(".")[2] == suffix)
+        taken = frozenset(
+            other.partition(".")[0] for other, loose in names.items() if not loose and other.partition(".")[2] == suffix
+        )
         label = Part(first, VariableType.TEXT, frozenset(), taken) if free else Part(first)
         for port in numbers:
             yield Authority(name, port), label
@@ -186,7 +195,9 @@ def _paths(root: _Position) -> Iterator[tuple[Part, ...]]:
         if slash:
             yield (*parts, Part(""))
         beyond = beyond or any(node.rest for node in state)
-        pending.extend((following, (*parts, part), beyond) for part, following in _steps(state, beyond))
+        # The last is taken first: what is written comes before what only looks like it.
+        following = [(after, (*parts, part), beyond) for part, after in _steps(state, beyond)]
+        pending.extend(reversed(following))
 
 
 def _steps(state: _State, beyond: bool) -> Iterator[tuple[Part, _State]]:
@@ -285,7 +296,10 @@ def samples(area: Area, old: Side, new: Side) -> Iterator[Sample]:
     for parts in _paths(_positions(area, old, new)):
         segments = tuple(part.text for part in parts)
         found = [
-            leaf for binding in area.bindings if binding is not None and binding.router is not None
+            leaf
+            for binding in area.bindings
+            if binding is not None
+            and binding.router is not None
             and not isinstance(leaf := binding.router.find(segments), Reason)
         ]
         for method, headers in _methods(found, granted, covered):
@@ -297,11 +311,21 @@ def request_at(
 ) -> AuthzRequest:
     """The request as Envoy would describe it."""
     target = "/" + "/".join(quote(part.text, safe=_PATH_SAFE) for part in parts)
-    return parse_request(RawRequest(
-        method=method, target=target, authority=str(site.authority), scheme="https", headers=Headers(headers),
-        protocol="HTTP/1.1", source=Peer(address=address), destination=Peer(principal=site.destination),
-        service=site.service, tls=True,
-    ), Limits())
+    return parse_request(
+        RawRequest(
+            method=method,
+            target=target,
+            authority=str(site.authority),
+            scheme="https",
+            headers=Headers(headers),
+            protocol="HTTP/1.1",
+            source=Peer(address=address),
+            destination=Peer(principal=site.destination),
+            service=site.service,
+            tls=True,
+        ),
+        Limits(),
+    )
 
 
 def _methods(

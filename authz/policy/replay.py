@@ -15,7 +15,7 @@ from typing import Final
 from authz.model.decision import Denial
 from authz.model.errors import Refused
 from authz.model.host import Authority
-from authz.model.principal import Via
+from authz.model.principal import PrincipalKind, Via
 from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, parse_request
 from authz.model.spiffe import SpiffeId, SpiffeIdError
 from authz.policy.asks import SUBJECT
@@ -65,9 +65,12 @@ def replay(line: Mapping[str, object], old: Side, new: Side, read: ReadUser) -> 
         why = "too many combinations of conditions"
     policy, route = _text(line, "policy"), _text(line, "route")
     return Replayed(
-        decision_id=_text(line, "id"), result=_text(line, "result"),
+        decision_id=_text(line, "id"),
+        result=_text(line, "result"),
         request=f"{_text(line, 'method')} {_text(line, 'host')}{_text(line, 'path')}",
-        route=f"{policy}/{route}" if policy and route else route or policy, verdict=verdict, why=why,
+        route=f"{policy}/{route}" if policy and route else route or policy,
+        verdict=verdict,
+        why=why,
     )
 
 
@@ -114,10 +117,16 @@ def _request(line: Mapping[str, object]) -> AuthzRequest:
         raise Unreadable("whether an OPTIONS request was a preflight isn't recorded")
     try:
         Authority.parse(host)
-        return parse_request(RawRequest(
-            method=method, target=path, authority=host, source=Peer(address=_text(line, "source")),
-            destination=Peer(principal=_text(line, "destination")),
-        ), Limits())
+        return parse_request(
+            RawRequest(
+                method=method,
+                target=path,
+                authority=host,
+                source=Peer(address=_text(line, "source")),
+                destination=Peer(principal=_text(line, "destination")),
+            ),
+            Limits(),
+        )
     except Refused as refused:
         raise Unreadable(f"the request isn't recorded in full ({refused.reason.code})") from None
 
@@ -125,13 +134,14 @@ def _request(line: Mapping[str, object]) -> AuthzRequest:
 def _facts(line: Mapping[str, object], allowed: bool, sides: tuple[Side, Side]) -> Facts:
     """Who it was, as far as recorded. A denial names whom it verified; a permit only whom it used."""
     user, workload = line.get("user"), line.get("workload")
-    url, claims = None, {}
+    url, claims, kind = None, {}, None
     if isinstance(user, Mapping):
         name = _text(user, "issuer")
         settings = next((side.issuers[name] for side in sides if name in side.issuers), None)
         if settings is None:
             raise Unreadable(f"neither side has an issuer {name}")
         url, claims = settings.issuer, {SUBJECT: _text(user, "subject")}
+        kind = next((one for one in PrincipalKind if one.value == user.get("kind")), None)
         if _text(user, "client"):
             claims[settings.client] = _text(user, "client")
     elif not allowed and line.get("status") == 401:
@@ -142,7 +152,7 @@ def _facts(line: Mapping[str, object], allowed: bool, sides: tuple[Side, Side]) 
             named = (Via(_text(workload, "via")), SpiffeId.parse(_text(workload, "id")))
         except (ValueError, SpiffeIdError):
             raise Unreadable("the workload isn't recorded in full") from None
-    return Facts(issuer_url=url, claims=claims, workload=named)
+    return Facts(issuer_url=url, claims=claims, kind=kind, workload=named)
 
 
 def _text(line: Mapping[str, object], name: str) -> str:

@@ -257,9 +257,9 @@ class Universe:
             return
         readings = self.readings[path]
         for value in self.scalars[path].values():
-            if Reading.RAW in readings or (isinstance(value, str) and (
-                readings != {Reading.SCOPES} or is_scope(value)
-            )):
+            if Reading.RAW in readings or (
+                isinstance(value, str) and (readings != {Reading.SCOPES} or is_scope(value))
+            ):
                 yield value
         if Reading.RAW in readings:
             yield FOREIGN
@@ -360,8 +360,9 @@ def _instances(
     lengths = range(len(own) + 1, max(longest, len(own)) + 2) if pattern.rest else (len(own),)
     for length in lengths:
         free = [index for index in range(length) if index >= len(own) or own[index] is None]
-        path = [own[index] if index < len(own) and own[index] is not None else f"any-{index + 1}"
-                for index in range(length)]
+        path = [
+            own[index] if index < len(own) and own[index] is not None else f"any-{index + 1}" for index in range(length)
+        ]
         filled = [segment or "" for segment in path]
         yield tuple(filled)
         for index in free:

@@ -42,10 +42,10 @@ LEAVES = (
     "{user: {issuer: corp, scopes: {any: [r]}}}",
     "{user: {issuer: corp, subjects: {any: [alice]}}}",
     "{user: {issuer: corp, kind: client}}",
-    '{user: {issuer: corp, claims: {level: {equals: 3}}}}',
+    "{user: {issuer: corp, claims: {level: {equals: 3}}}}",
     '{user: {issuer: corp, claims: {level: {any: [3, "3"]}}}}',
-    '{user: {issuer: corp, claims: {level: {exists: true}}}}',
-    '{user: {issuer: corp, claims: {groups: {contains: a}}}}',
+    "{user: {issuer: corp, claims: {level: {exists: true}}}}",
+    "{user: {issuer: corp, claims: {groups: {contains: a}}}}",
     '{user: {issuer: corp, claims: {owner: {equals: "{path.id}"}}}}',
     '{user: {issuer: corp, claims: {owner: {equals: "{user.sub}"}}}}',
     "{user: {issuer: corp, auth_age: {max: 15m}}}",
@@ -73,8 +73,16 @@ def requirements(draw: st.DrawFn) -> str:
     return f"{{all: [{draw(leaf)}, {draw(tree)}]}}" if draw(st.booleans()) else draw(tree)
 
 
-def side(allow: str, guardrails: str = "", *, path: str = "/things/{id}", methods: str = "[GET]", extra: str = "",
-         hosts: str = "a.example", platform: str = PLATFORM) -> Side | None:
+def side(
+    allow: str,
+    guardrails: str = "",
+    *,
+    path: str = "/things/{id}",
+    methods: str = "[GET]",
+    extra: str = "",
+    hosts: str = "a.example",
+    platform: str = PLATFORM,
+) -> Side | None:
     """The loaded directory; None when it has errors."""
     text = f"""apiVersion: authz/v1
 kind: RoutePolicy
@@ -104,15 +112,29 @@ def callers() -> list[tuple[Presented, str]]:
     """Callers with their address: every combination of what the leaves could tell apart, thinned."""
     tokens: list[object] = [None, UNUSABLE]
     subjects = ("alice", "bob", "42")
-    for number, (subject, groups, scope, level, owner, age, client, url) in enumerate(product(
-        subjects, (None, [], ["a"], ["b"], ["a", 5]), (None, "r", "r w"), (None, 3, "3", {}), (None, "42", "bob"),
-        (None, 60, 5000), (None, "bob"), (CORP, PARTNER),
-    )):
+    for number, (subject, groups, scope, level, owner, age, client, url) in enumerate(
+        product(
+            subjects,
+            (None, [], ["a"], ["b"], ["a", 5]),
+            (None, "r", "r w"),
+            (None, 3, "3", {}),
+            (None, "42", "bob"),
+            (None, 60, 5000),
+            (None, "bob"),
+            (CORP, PARTNER),
+        )
+    ):
         if number % 83:
             continue
         claims = {
-            "iss": url, "sub": subject, "groups": groups, "scope": scope, "level": level, "owner": owner,
-            "auth_time": None if age is None else NOW - age, "azp": client,
+            "iss": url,
+            "sub": subject,
+            "groups": groups,
+            "scope": scope,
+            "level": level,
+            "owner": owner,
+            "auth_time": None if age is None else NOW - age,
+            "azp": client,
         }
         kept = {name: value for name, value in claims.items() if value is not None}
         tokens.append(Token(issuer_url=url, claims=kept, audiences=frozenset({"shop-api"})))

@@ -22,12 +22,12 @@ from tests.mint.policies import NOW, callers, diff, directions, requirements, si
 
 GUARDRAILS = (
     "",
-    'guardrails: [{id: g, require: {user: {auth_age: {max: 15m}}}}]',
+    "guardrails: [{id: g, require: {user: {auth_age: {max: 15m}}}}]",
     'guardrails: [{id: g, deny: {workload: {spiffe: "spiffe://shop.example/*"}}}]',
-    'guardrails: [{id: g, deny: {workload: {spiffe: spiffe://shop.example/b}}, absent: denies}]',
-    'guardrails: [{id: g, deny: {user: {groups: {any: [a]}}}}]',
-    'guardrails: [{id: g, deny: {not: {user: {groups: {any: [a]}}}}}]',
-    'guardrails: [{id: g, for: {path: /things/42}, require: {workload: {roles: {any: [caller]}}}}]',
+    "guardrails: [{id: g, deny: {workload: {spiffe: spiffe://shop.example/b}}, absent: denies}]",
+    "guardrails: [{id: g, deny: {user: {groups: {any: [a]}}}}]",
+    "guardrails: [{id: g, deny: {not: {user: {groups: {any: [a]}}}}}]",
+    "guardrails: [{id: g, for: {path: /things/42}, require: {workload: {roles: {any: [caller]}}}}]",
 )
 guarded = st.tuples(requirements(), st.sampled_from(GUARDRAILS))
 

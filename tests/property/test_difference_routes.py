@@ -25,16 +25,40 @@ METHODS = ("[GET]", "[GET, POST]", '["*"]', "[OPTIONS]")
 HOSTS = ("a.example", "'*.a.example'", "'{t}.a.example'", "a.example:8443", "b.a.example")
 ALLOWS = ("{public: all}", "{nobody: none}", "{all: [{public: near}, {source: {cidrs: [10.0.0.0/8]}}]}")
 GUARDRAILS = (
-    "", "guardrails: [{id: g, for: {path: /a/**}, require: {source: {cidrs: [10.0.0.0/8]}}}]",
+    "",
+    "guardrails: [{id: g, for: {path: /a/**}, require: {source: {cidrs: [10.0.0.0/8]}}}]",
     "guardrails: [{id: g, for: {path: /A, methods: [POST]}, deny: {not: {source: {cidrs: [10.0.0.0/8]}}}}]",
     "guardrails: [{id: g, for: {hosts: ['*.a.example']}, require: {user: {}}}]",
 )
-TARGETS = (("a",), ("a", ""), ("A",), ("a", "b"), ("a", "B"), ("a", "7"), ("a", "x-y"), ("a", "b", "c"), ("", ),
-           ("z",), ("z", "b"), ("A", "7"), ("a", "7", "c"), ("z", "9", "b"))
-AUTHORITIES = (("a.example", None), ("b.a.example", None), ("c.a.example", 443), ("c.b.a.example", 80),
-               ("a.example", 8443), ("d.example", None))
+TARGETS = (
+    ("a",),
+    ("a", ""),
+    ("A",),
+    ("a", "b"),
+    ("a", "B"),
+    ("a", "7"),
+    ("a", "x-y"),
+    ("a", "b", "c"),
+    ("",),
+    ("z",),
+    ("z", "b"),
+    ("A", "7"),
+    ("a", "7", "c"),
+    ("z", "9", "b"),
+)
+AUTHORITIES = (
+    ("a.example", None),
+    ("b.a.example", None),
+    ("c.a.example", 443),
+    ("c.b.a.example", 80),
+    ("a.example", 8443),
+    ("d.example", None),
+)
 SHOWN: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("GET", ()), ("POST", ()), ("PUT", ()), ("OPTIONS", ()),
+    ("GET", ()),
+    ("POST", ()),
+    ("PUT", ()),
+    ("OPTIONS", ()),
     ("OPTIONS", (("origin", "https://w"), ("access-control-request-method", "POST"))),
     ("GET", (("connection", "upgrade"), ("upgrade", "websocket"))),
 )
@@ -43,10 +67,13 @@ routes = st.lists(
     st.tuples(
         st.sampled_from(TEMPLATES), st.sampled_from(METHODS), st.sampled_from(ALLOWS), st.sampled_from(["", "ws"])
     ),
-    min_size=1, max_size=4,
+    min_size=1,
+    max_size=4,
 )
 directories = st.tuples(
-    routes, st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True), st.booleans(),
+    routes,
+    st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True),
+    st.booleans(),
     st.sampled_from(GUARDRAILS),
 )
 Directory = tuple[list[tuple[str, str, str, str]], list[str], bool, str]
@@ -55,9 +82,13 @@ Directory = tuple[list[tuple[str, str, str, str]], list[str], bool, str]
 def side(directory: Directory) -> Side | None:
     written, hosts, preflight, guardrails = directory
     lines = [
-        "apiVersion: authz/v1", "kind: RoutePolicy", "metadata: {name: p}", "service:",
+        "apiVersion: authz/v1",
+        "kind: RoutePolicy",
+        "metadata: {name: p}",
+        "service:",
         f"  hosts: [{', '.join(hosts)}]",
-        *(['  preflight: {public: "browsers ask"}'] if preflight else []), "routes:",
+        *(['  preflight: {public: "browsers ask"}'] if preflight else []),
+        "routes:",
     ]
     for number, (path, methods, allow, upgrade) in enumerate(written):
         kind = ", upgrade: websocket" if upgrade else ""
@@ -92,7 +123,8 @@ def test_no_request_that_is_judged_differently_goes_unreported(one: Directory, o
 
     expected = {
         "gained" if after else "lost"
-        for before, after in zip(outcomes(old), outcomes(new), strict=True) if before is not after
+        for before, after in zip(outcomes(old), outcomes(new), strict=True)
+        if before is not after
     }
     assert difference.unproven == ()
     assert expected <= directions(difference)

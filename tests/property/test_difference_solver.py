@@ -37,13 +37,17 @@ address, has_address, is_v4 = z3.BitVec("address", 32), z3.Bool("has_address"), 
 SEGMENTS = ("a", "b")
 
 leaves = st.one_of(
-    st.tuples(st.just("groups"), st.tuples(st.sampled_from(["any", "all"]), st.sets(st.sampled_from(GROUPS), min_size=1))),
+    st.tuples(
+        st.just("groups"), st.tuples(st.sampled_from(["any", "all"]), st.sets(st.sampled_from(GROUPS), min_size=1))
+    ),
     st.tuples(st.just("level"), st.sampled_from([3, 4, "3", "x"])),
     st.tuples(st.just("level-any"), st.lists(st.sampled_from([3, 4, "3", "x"]), min_size=1, max_size=3, unique=True)),
     st.tuples(st.just("level-there"), st.booleans()),
     st.tuples(st.just("age"), st.sampled_from([60, 900])),
     st.tuples(st.just("peer"), st.sampled_from(["a", "b", "*", "a/*", "*/b", "a/b", "a/**", "*/**"])),
-    st.tuples(st.just("source"), st.sampled_from(["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "0.0.0.0/0", "128.0.0.0/1"])),
+    st.tuples(
+        st.just("source"), st.sampled_from(["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "0.0.0.0/0", "128.0.0.0/1"])
+    ),
 )
 trees = st.recursive(
     leaves,
@@ -146,10 +150,7 @@ def any_of_unknown(tree: Tree) -> bool:
 
 def is_satisfiable(*formulas: z3.BoolRef) -> bool:
     solver = z3.Solver()
-    solver.add(
-        *formulas, level_type >= 0, level_type <= 3, level_text >= 0, depth >= 1,
-        first >= 0, second >= 0,
-    )
+    solver.add(*formulas, level_type >= 0, level_type <= 3, level_text >= 0, depth >= 1, first >= 0, second >= 0)
     return solver.check() == z3.sat
 
 
@@ -165,8 +166,10 @@ def test_diff_finds_exactly_what_the_solver_finds(one: Tree, other: Tree) -> Non
 
     difference = diff(old, new)
 
-    expected = {name for name, formulas in (
-        ("gained", (after, z3.Not(before))), ("lost", (before, z3.Not(after))),
-    ) if is_satisfiable(*formulas)}
+    expected = {
+        name
+        for name, formulas in (("gained", (after, z3.Not(before))), ("lost", (before, z3.Not(after))))
+        if is_satisfiable(*formulas)
+    }
     assert difference.unproven == ()
     assert directions(difference) == expected, (NOW, yaml(one), yaml(other))
