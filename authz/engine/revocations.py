@@ -8,7 +8,7 @@ is shared between entries with the same times. Readers take no lock: a look-up i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,26 +46,19 @@ class RevocationPlane:
         self.capacity: Final = capacity
         self._lock: Final = threading.Lock()
         self._tables: Final = {kind: _Table() for kind in RevocationKind}
+        self._questions: Final = tuple((kind, self._tables[kind], names_of) for kind, names_of in _NAMES.items())
         self._shared: Final[dict[int, int]] = {}
 
     # --- questions: no lock, no wait ---
 
     def revoked(self, user: User, *, now: float) -> RevocationKind | None:
         """By which kind of entry the token of this user is revoked, None when by none."""
-        issuer = user.issuer_url
-        session = user.claims.get("sid")
-        has_session = type(session) is str and session != ""
-        for kind, value in (
-            (RevocationKind.TOKEN, user.claims.get("jti")),
-            (RevocationKind.SESSION, session),
-            (RevocationKind.SUBJECT, user.subject),
-            (RevocationKind.SESSIONLESS, None if has_session else user.subject),
-            (RevocationKind.CLIENT, user.client),
-            (RevocationKind.CLIENT, user.subject if user.kind is PrincipalKind.CLIENT else None),
-        ):
-            table = self._tables[kind]
-            if table.entries and type(value) is str and table.holds(key_of(kind, issuer, value), _issued(user), now):
-                return kind
+        for kind, table, names_of in self._questions:
+            if not table.entries:
+                continue
+            for name in names_of(user):
+                if type(name) is str and table.holds(key_of(kind, user.issuer_url, name), _issued(user), now):
+                    return kind
         return None
 
     def revoked_workload(self, workload: SpiffeId, *, now: float) -> bool:
@@ -176,6 +169,26 @@ class UnsafeNoRevocations(RevocationPlane):
 
     def stale(self) -> bool:
         return True
+
+
+def _sessionless(user: User) -> tuple[object, ...]:
+    session = user.claims.get("sid")
+    return () if type(session) is str and session else (user.subject,)
+
+
+def _clients(user: User) -> tuple[object, ...]:
+    """A token that stands for a client may name it only as its subject."""
+    return (user.client, user.subject) if user.kind is PrincipalKind.CLIENT else (user.client,)
+
+
+_NAMES: Final[dict[RevocationKind, Callable[[User], tuple[object, ...]]]] = {
+    RevocationKind.TOKEN: lambda user: (user.claims.get("jti"),),
+    RevocationKind.SESSION: lambda user: (user.claims.get("sid"),),
+    RevocationKind.SUBJECT: lambda user: (user.subject,),
+    RevocationKind.SESSIONLESS: _sessionless,
+    RevocationKind.CLIENT: _clients,
+}
+"""By what a token may be revoked: the names that it bears, some of which may be absent or no text."""
 
 
 def _issued(user: User) -> int:
