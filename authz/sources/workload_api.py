@@ -21,17 +21,18 @@ from authz.sources.state import Cause, Freshness, SourceEvent, SourceState, fres
 from authz.sources.workload_client import (
     CertificateUpdate,
     Connect,
-    Jwk,
     Svid,
     TokenKeyUpdate,
     WorkloadApiError,
     connect,
+    domain_of,
 )
 
 FIRST_ANSWER: Final = 10.0
 """Seconds that a new connection has for its first answers; an agent answers at once or says no."""
 _SVID: Final = "svid"
 _BUNDLE: Final = "bundle"
+_NO_BUNDLE: Final = "the Workload API hands out no bundle of this trust domain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,8 @@ class WorkloadApi:
         self._open = opener
         self._now = now
         self._bundles: Mapping[str, TrustBundle] = {}
+        self._faults: Mapping[str, str] = {}
+        """Trust domains whose bundle was handed out and can't be read."""
         self._svids: tuple[Svid, ...] = ()
         self._renews = False
         """Whether our SVID was valid when it came: once it isn't, the agent renews no more."""
@@ -87,7 +90,7 @@ class WorkloadApi:
     def svid(self) -> ServingSvid | None:
         """Our SVID; None when there is none with authorities. Its own date bounds it, not ours."""
         chosen = self._chosen()
-        bundle = self._bundles.get(_domain(chosen.id)) if chosen is not None else None
+        bundle = self._bundles.get(domain_of(chosen.id)) if chosen is not None else None
         if chosen is None or bundle is None or not bundle.authorities:
             return None
         return ServingSvid(svid=chosen, authorities=b"".join(each.pem for each in bundle.authorities))
@@ -106,7 +109,7 @@ class WorkloadApi:
 
     def bundle_state(self, domain: str) -> SourceState:
         bundle = self._bundles.get(domain)
-        missing = "" if bundle else "the Workload API hands out no bundle of this trust domain"
+        missing = "" if bundle else self._faults.get(domain, _NO_BUNDLE)
         return self._state(
             domain, missing, size=0 if bundle is None else len(bundle.authorities),
             revision="" if bundle is None else bundle.revision,
@@ -194,10 +197,10 @@ class WorkloadApi:
         """Take what was pushed once both kinds are there, so that a bundle is never half of one."""
         if pushed.certificates is None or pushed.token_keys is None:
             return
-        bundles, faults = _bundles(pushed.certificates.authorities, pushed.token_keys.keys)
+        bundles, faults = _bundles(pushed.certificates, pushed.token_keys)
         with self._changed:
             before, svids, recovered = self._bundles, self._svids, bool(self._error)
-            self._bundles, self._svids = bundles, pushed.certificates.svids
+            self._bundles, self._svids, self._faults = bundles, pushed.certificates.svids, faults
             self._good_at, self._failures = self._env.clock(), 0
             self._error, self._cause = "", Cause.NONE
             self._renews = (self.expires() or 0.0) > 0.0
@@ -286,19 +289,15 @@ _NEVER: Final = 3600.0
 
 
 def _bundles(
-    authorities: Mapping[str, tuple[Jwk, ...]], token_keys: Mapping[str, tuple[Jwk, ...]],
+    certificates: CertificateUpdate, token_keys: TokenKeyUpdate,
 ) -> tuple[dict[str, TrustBundle], dict[str, str]]:
     """The bundle of each trust domain by the rules of every bundle, and what is wrong with the others."""
     bundles: dict[str, TrustBundle] = {}
-    faults: dict[str, str] = {}
-    for domain in sorted(authorities.keys() | token_keys.keys()):
-        entries = [*authorities.get(domain, ()), *token_keys.get(domain, ())]
+    faults: dict[str, str] = {**token_keys.faults, **certificates.faults}
+    for domain in sorted((certificates.authorities.keys() | token_keys.keys.keys()) - faults.keys()):
+        entries = [*certificates.authorities.get(domain, ()), *token_keys.keys.get(domain, ())]
         try:
             bundles[domain] = import_bundle(json.dumps({"keys": entries}).encode(), domain)
         except BundleError as error:
             faults[domain] = str(error)
     return bundles, faults
-
-
-def _domain(spiffe_id: str) -> str:
-    return spiffe_id.removeprefix("spiffe://").partition("/")[0]

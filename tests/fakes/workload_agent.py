@@ -26,6 +26,9 @@ class WorkloadAgent:
         self.socket = socket
         self.address = f"unix:{socket}"
         self.refuse: grpc.StatusCode | None = None
+        self.refuse_tokens: grpc.StatusCode | None = None
+        self.federated: dict[str, bytes] = {}
+        """Octets in place of a trust domain's authorities."""
         self._server: grpc.Server | None = None
         self._listeners: list[queue.SimpleQueue[bool]] = []
         self._svids: Sequence[tuple[str, Issued, Sequence[Issued]]] = ()
@@ -73,9 +76,12 @@ class WorkloadAgent:
                 f"spiffe://{domain}": b"".join(map(_der, authorities))
                 for domain, authorities in self._authorities.items() if domain != TRUST_DOMAIN
             }
-            yield workload_pb2.X509SVIDResponse(svids=svids, federated_bundles=federated)
+            octets = {f"spiffe://{domain}": given for domain, given in self.federated.items()}
+            yield workload_pb2.X509SVIDResponse(svids=svids, federated_bundles=federated | octets)
 
     def FetchJWTBundles(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        if self.refuse_tokens is not None:
+            context.abort(self.refuse_tokens, "as the test says")
         for _ in self._turns(context):
             yield workload_pb2.JWTBundlesResponse(bundles={
                 f"spiffe://{domain}": json.dumps({"keys": list(keys)}).encode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,7 @@ from authz.sources.state import Freshness
 from authz.sources.workload_api import WorkloadApi
 from authz.wire.reflection import METHOD_PATH
 from tests.fakes.deciders import FixedDecider, ListRecorder, permit
+from tests.fakes.processes import RunningService
 from tests.fakes.waiting import until
 from tests.fakes.workload_agent import WorkloadAgent
 from tests.mint.certificates import TRUST_DOMAIN, Issued, make_authority, svid
@@ -106,6 +109,61 @@ def test_a_process_without_an_entry_is_told_so(agent: WorkloadAgent, api: Worklo
     agent.start()
 
     until(lambda: api.svid_state().error == "no identity is registered for this process")
+
+
+def test_a_trust_domain_that_cant_be_read_takes_no_other_away(agent: WorkloadAgent, api: WorkloadApi) -> None:
+    """One without X.509 authorities is sound, one with nonsense isn't; both leave ours alone."""
+    agent.federated = {"tokens.example": b"", "broken.example": b"nonsense"}
+    agent.hand_out(
+        (AUTHZ, leaf(AUTHZ)), authorities={TRUST_DOMAIN: [ROOT]},
+        token_keys={
+            "tokens.example": [signing_key("ES256", "k").jwk(use=None), {"kty": "unheard-of", "kid": "x"}],
+            "broken.example": [],
+        },
+    )
+    agent.start()
+    until(lambda: _size(api) == 1)
+
+    tokens = api.bundle("tokens.example")
+    assert tokens is not None
+    assert [key.kid for key in tokens.jwt_keys] == ["k"]
+    assert api.bundle("broken.example") is None
+    assert api.bundle_state("broken.example").error == "the authorities can't be read"
+    assert api.bundle_state(TRUST_DOMAIN).error == ""
+
+
+def test_an_agent_without_token_keys_will_do(agent: WorkloadAgent, api: WorkloadApi) -> None:
+    """JWT-SVIDs are optional (SPIFFE Workload API §3); the other stream goes on."""
+    agent.refuse_tokens = grpc.StatusCode.UNIMPLEMENTED
+    agent.start()
+    until(lambda: _size(api) == 1)
+
+    agent.hand_out((AUTHZ, leaf(AUTHZ)), authorities={TRUST_DOMAIN: [ROOT, NEXT]})
+
+    until(lambda: _size(api) == 2)
+    assert api.svid_state().freshness is Freshness.FRESH
+
+
+def test_the_service_shows_and_renews_what_the_agent_hands_out(agent: WorkloadAgent, tmp_path: Path) -> None:
+    """`authz serve` with the socket alone: mTLS, readiness in detail, a new certificate without a restart."""
+    agent.start()
+    (tmp_path / "policies").mkdir()
+    service = RunningService(
+        "--policy", str(tmp_path / "policies"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+        "--tls-workload-api", agent.address, "--tls-may-connect", GATEWAY,
+    )
+    try:
+        admin = service.event("admin")["port"]
+        assert service.event("listening")["tls"] == "mtls"
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz?verbose", timeout=5) as answer:
+            shown = json.load(answer)["certificates"][AUTHZ]
+        assert (shown["state"], shown["source"]) == ("fresh", f"workload API {agent.address}")
+
+        agent.hand_out((AUTHZ, leaf(AUTHZ, NEXT)), authorities={TRUST_DOMAIN: [NEXT]})
+
+        assert service.event("svid_updated")["name_of"] == AUTHZ
+    finally:
+        service.end()
 
 
 # --- the listener ---
