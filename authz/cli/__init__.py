@@ -1,43 +1,20 @@
 """The command line: finds the command, runs it, turns whatever ends it into an exit code.
 
-Commands import what they need when they run, so that `authz --version` and `authz lint` don't wait for a server's
-libraries. Nothing here knows policies.
+A command is imported when it is named, and imports what it needs when it runs, so that `authz lint` doesn't wait for
+a server's libraries. Nothing here knows policies.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from authz import __version__
-from authz.cli import (
-    bundle,
-    can,
-    config,
-    decisions,
-    diff,
-    explain,
-    explain_code,
-    fmt,
-    health,
-    import_,
-    issuer,
-    lint,
-    lock,
-    new,
-    revoke,
-    routes,
-    schema,
-    serve,
-    test,
-    version,
-    who_can,
-    why,
-)
 from authz.cli.exit_codes import BUG, ENVIRONMENT, NO, USAGE
 from authz.cli.failure import CommandFailed
 from authz.model.errors import SettingsError
@@ -45,29 +22,30 @@ from authz.model.errors import SettingsError
 __all__ = ["main"]
 
 _COMMANDS: Final = (
-    serve,
-    lint,
-    fmt,
-    new,
-    import_,
-    explain_code,
-    test,
-    explain,
-    why,
-    diff,
-    routes,
-    can,
-    who_can,
-    lock,
-    decisions,
-    schema,
-    config,
-    revoke,
-    issuer,
-    bundle,
-    health,
-    version,
+    "serve",
+    "lint",
+    "fmt",
+    "new",
+    "import_",
+    "explain_code",
+    "test",
+    "explain",
+    "why",
+    "diff",
+    "routes",
+    "can",
+    "who_can",
+    "lock",
+    "decisions",
+    "schema",
+    "config",
+    "revoke",
+    "issuer",
+    "bundle",
+    "health",
+    "version",
 )
+"""Modules in the order of the help; each is the command of its name, with `-` for `_`."""
 _DEBUG: Final = "AUTHZ_DEBUG"
 
 
@@ -102,12 +80,22 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"authz {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
+    for command in map(_load, _chosen(chosen)):
         own = commands.add_parser(command.NAME, help=command.HELP, description=command.DESCRIPTION)
         own.set_defaults(run=command.run)
         if chosen is None or chosen == command.NAME:
             command.add_arguments(own)
     return root
+
+
+def _chosen(word: str | None) -> tuple[str, ...]:
+    """The one command that the word names, whose module alone is imported; else all of them, for the help."""
+    named = tuple(name for name in _COMMANDS if name.rstrip("_").replace("_", "-") == word)
+    return named or _COMMANDS
+
+
+def _load(name: str) -> Any:
+    return importlib.import_module(f"authz.cli.{name}")
 
 
 def _fail(code: int, *lines: str) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from authz.cli.explain_report import alternative_as_json, alternative_lines
 from authz.cli.rehearsal import Rehearsal
 from authz.model.decision import AlternativeTrace, Denial, Permit
-from authz.policy.cover import AlternativeCover, Coverage
-from authz.policy.holes import Mutated
 from authz.policy.rehearse import Result, verdict
+
+if TYPE_CHECKING:
+    from authz.policy.cover import AlternativeCover, Coverage
+    from authz.policy.holes import Mutated
 
 _WIDTH = 76
 """Characters of an alternative in the coverage table; the JSON has all of it."""
