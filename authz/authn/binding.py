@@ -9,26 +9,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from authz.authn.certificate import CertificateError, decode_certificate, thumbprint
 from authz.authn.extract import PresentedToken, Scheme
+from authz.authn.verified import BINDINGS, CERTIFICATE_MEMBER, KEY_MEMBER
 from authz.model.errors import Refused
-from authz.model.principal import Binding
 from authz.model.reason import Reason
-
-_KEY: Final = "jkt"
-"""RFC 9449 §6.1."""
-_CERTIFICATE: Final = "x5t#S256"
-"""RFC 8705 §3.1."""
-_BINDINGS: Final = {_KEY: Binding.DPOP, _CERTIFICATE: Binding.MTLS}
-_UNBOUND: Final[frozenset[Binding]] = frozenset()
-_EACH: Final = {
-    frozenset({_KEY}): frozenset({Binding.DPOP}),
-    frozenset({_CERTIFICATE}): frozenset({Binding.MTLS}),
-    frozenset(_BINDINGS): frozenset(_BINDINGS.values()),
-}
-"""Users are kept by the thousand and share these sets."""
 
 
 def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
@@ -41,16 +28,10 @@ def check_binding(claims: Mapping[str, Any], presented: PresentedToken) -> None:
     members: Mapping[str, Any] = {}
     if "cnf" in claims:
         members = _members(claims["cnf"])
-    if _CERTIFICATE in members:
-        _check_certificate(members[_CERTIFICATE], presented.certificate)
-    if presented.scheme is Scheme.DPOP or _KEY in members:
-        _check_key(members.get(_KEY), presented)
-
-
-def bindings_of(claims: Mapping[str, Any]) -> frozenset[Binding]:
-    """What the token of these claims is bound to; of a verified token, each was checked."""
-    members = claims.get("cnf")
-    return _EACH[frozenset(members)] if type(members) is dict else _UNBOUND
+    if CERTIFICATE_MEMBER in members:
+        _check_certificate(members[CERTIFICATE_MEMBER], presented.certificate)
+    if presented.scheme is Scheme.DPOP or KEY_MEMBER in members:
+        _check_key(members.get(KEY_MEMBER), presented)
 
 
 def _check_key(expected: object, presented: PresentedToken) -> None:
@@ -66,7 +47,7 @@ def _check_key(expected: object, presented: PresentedToken) -> None:
 
 
 def _members(confirmation: object) -> Mapping[str, Any]:
-    if type(confirmation) is not dict or not confirmation or not confirmation.keys() <= _BINDINGS.keys():
+    if type(confirmation) is not dict or not confirmation or not confirmation.keys() <= BINDINGS.keys():
         raise Refused(Reason.PROOF_INVALID, "cnf holds a member that isn't known, or none (RFC 7800 §3.1)")
     return confirmation
 

@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from authz.authn.binding import bindings_of
-from authz.authn.token import VerifiedToken, clients_of, lookup, stands_for_client
+from authz.authn.verified import VerifiedToken, bindings_of, clients_of, lookup, stands_for_client
 from authz.model.issuer import IssuerSettings
 from authz.model.principal import PrincipalKind, User
 

@@ -20,15 +20,15 @@ from authz.authn.encoding import EncodingError, read_json_object
 from authz.authn.extract import PresentedToken
 from authz.authn.jws import Compact, malformed, parse_compact
 from authz.authn.keys import VerificationKey
+from authz.authn.verified import VerifiedToken, lookup, stands_for_client
 from authz.model.errors import Refused
-from authz.model.issuer import ClaimPath, IssuerSettings
+from authz.model.issuer import IssuerSettings
 from authz.model.reason import Reason
 
 _SUBJECT: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _OTHER_KINDS: Final = frozenset({"nonce", "at_hash", "c_hash", "events"})
 """Claims of ID tokens (OpenID Connect Core §2) and of security events (RFC 8417 §2.2)."""
 _UNTYPED: Final = "jwt"
-_CLIENT_ID: Final = ("client_id",)
 _REQUIRED: Final = ("sub", "exp", "iat")
 """Beside `iss` and `aud`, whose absence has its own reason (RFC 9068 §2.2)."""
 
@@ -48,21 +48,6 @@ class UnverifiedToken:
     issuer: str
     _compact: Compact
     _claims: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedToken:
-    """A token whose every step held at the time of `verify`. Times are NumericDates in seconds.
-
-    `issuer` is the name in the policy directory. `claims` are JSON and never mutated.
-    """
-
-    issuer: str
-    claims: Mapping[str, Any]
-    audiences: frozenset[str]
-    expires_at: float
-    issued_at: float
-    not_before: float | None
 
 
 def peek(presented: PresentedToken, *, limit: int) -> UnverifiedToken:
@@ -193,34 +178,6 @@ def recheck(token: VerifiedToken, settings: IssuerSettings, presented: Presented
         raise Refused(Reason.TOKEN_LIFETIME_EXCESSIVE, "exp - iat is over the issuer's max_lifetime")
     # 13. Whom it is bound to presents it (RFC 7800 §3, RFC 9449 §7, RFC 8705 §3).
     check_binding(token.claims, presented)
-
-
-def stands_for_client(claims: Mapping[str, Any], settings: IssuerSettings) -> bool:
-    """Whether a token of these claims stands for a client, by the issuer's settings."""
-    rule = settings.client_tokens
-    if rule is None:
-        return claims["sub"] in clients_of(claims, settings)
-    value = lookup(claims, rule.claim)
-    # Typed: True is no 1, and "1" is neither.
-    return type(value) is type(rule.equals) and value == rule.equals
-
-
-def clients_of(claims: Mapping[str, Any], settings: IssuerSettings) -> tuple[str, ...]:
-    """The client that the token was issued to, first where the policy looks for it; where nothing is written,
-    `client_id` too (RFC 9068 §2.2), so that no client's token passes for a person's."""
-    paths = (settings.client,) if settings.client_written else (settings.client, _CLIENT_ID)
-    found = (lookup(claims, path) for path in paths)
-    return tuple(client for client in found if type(client) is str and client)
-
-
-def lookup(claims: Mapping[str, Any], path: ClaimPath) -> Any:
-    """The value at a path of object members, None when it is absent or null on the way."""
-    value: Any = claims.get(path[0])
-    for name in path[1:]:
-        if type(value) is not dict:
-            return None
-        value = value.get(name)
-    return value
 
 
 def _check_claims(claims: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from authz.authn.claims import user_of
-from authz.authn.token import VerifiedToken
+from authz.authn.verified import VerifiedToken
 from authz.model.issuer import IssuerSettings
 from authz.model.principal import User
 from authz.policy.casting import TOKEN_LIFETIME, token_claims

@@ -26,7 +26,7 @@ def read_user(token: Token, settings: IssuerSettings) -> User:
     from dataclasses import replace
 
     from authz.authn.claims import user_of
-    from authz.authn.token import VerifiedToken
+    from authz.authn.verified import VerifiedToken
 
     verified = VerifiedToken(
         issuer=settings.name,

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from cachetools import LRUCache
 
 from authz.authn.leaf import VerifiedSvid
-from authz.authn.token import VerifiedToken
+from authz.authn.verified import VerifiedToken
 from authz.model.principal import User
 
 DEFAULT_TOKENS: Final = 20_000

@@ -17,7 +17,8 @@ from authz.authn.extract import PresentedToken, Scheme, bearer, proof_of
 from authz.authn.jws import is_jws
 from authz.authn.keys import KeySet, VerificationKey
 from authz.authn.nonce import make_nonce
-from authz.authn.token import VerifiedToken, check_still_active, peek, recheck, verify, verify_introspected
+from authz.authn.token import check_still_active, peek, recheck, verify, verify_introspected
+from authz.authn.verified import VerifiedToken
 from authz.engine.examination import Examination
 from authz.engine.ports import IssuerKeys, Outside
 from authz.engine.token_cache import CachedToken, TokenCache, digest_of

@@ -54,6 +54,8 @@ def token_claims(fixture: UserFixture, settings: IssuerSettings, now: float) -> 
     written = {"acr": fixture.acr, "amr": None if fixture.amr is None else list(fixture.amr), "auth_time": auth_time}
     claims.update((name, value) for name, value in written.items() if value is not None)
     for name, value in fixture.claims.items():
+        if name == "cnf":
+            raise Misplaced("what a token is bound to is said by `bound`, not by the claim cnf")
         _place(claims, settings.aliases.get(name, tuple(name.split("."))), value)
     return claims
 
