@@ -10,7 +10,7 @@ from typing import Final
 from authz.model.decision import Denial
 from authz.model.principal import PrincipalKind, User, Via, Workload
 from authz.model.reason import Reason
-from authz.model.record import DecisionRecord
+from authz.model.record import DecisionRecord, RevocationRecord
 from authz.model.request import RequestView, Transport
 from authz.model.spiffe import SpiffeId
 from authz.observe.audit import encode
@@ -58,6 +58,21 @@ _FULL: Final = DecisionRecord(
 )
 
 
+_FULL_ACT: Final = RevocationRecord(
+    time=0.0,
+    act="revoke",
+    by="unix:root",
+    result="here",
+    kind="subject",
+    issuer="corp",
+    value="alice",
+    why="left",
+    before=1,
+    until=2,
+    error="TimeoutError",
+)
+
+
 def _one_reading(instrument: Instrument) -> list[Reading]:
     return [Reading(1, tuple("x" for _ in instrument.labels))]
 
@@ -72,6 +87,11 @@ def test_each_field_of_the_audit_line_is_described() -> None:
     written = json.loads(encode(_FULL))
 
     assert _documented("docs/operations.md", "## Audit") == set(written)
+
+
+def test_each_field_of_a_revocations_line_is_described() -> None:
+    """The page's own table for acts of revocation, likewise."""
+    assert _documented("docs/operations.md", "## Audit of revocations") == set(json.loads(encode(_FULL_ACT)))
 
 
 def test_the_fields_of_the_user_and_the_workload_are_described() -> None:
