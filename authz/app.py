@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -27,14 +27,15 @@ from authz.model.request import Limits
 from authz.observe.audit import AuditLog
 from authz.observe.metrics import Metrics
 from authz.observe.sinks import open_sink
-from authz.server import lifecycle, states
+from authz.server import lifecycle, native_front, states
 from authz.server.admin import AdminPages, AdminServer, Logout
 from authz.server.control import Control
 from authz.server.doors import doors_of
-from authz.server.front import Listening, choose
+from authz.server.front import Front, Listening, choose
 from authz.server.grpcio_front import GrpcioFront, GrpcioOptions, MutualTls
 from authz.server.lifecycle import DrainTimes, Event, Events
 from authz.server.logout import LogoutEndpoint, logout_clients
+from authz.server.native_front import NativeFront, NativeOptions
 from authz.server.readiness import Readiness
 from authz.server.revoking import Revoker
 from authz.server.service import CheckService, Deadlines, Recorder
@@ -89,8 +90,9 @@ def serve(settings: Settings, events: Events) -> bool:
         service = CheckService(
             point, recorders, limits=limits, deadlines=deadlines, on_fatal=lambda: events.put(Event.STOP),
         )
-        front = GrpcioFront(service, _front_options(settings, sources.own))
-        states.show(metrics, sources, tokens=tokens, audit=audit, admissions=(front.admission,))
+        chosen = _choose(settings, sources.own)
+        fronts = _fronts(settings, service, chosen, sources.own)
+        states.show(metrics, sources, tokens=tokens, audit=audit, admissions=tuple(one.admission for one in fronts))
         readiness = Readiness(sources)
 
         sources.policies.load_first()
@@ -99,15 +101,15 @@ def serve(settings: Settings, events: Events) -> bool:
         if revocations is not None:
             logout = _start_revoking(settings, sources, revocations, audit, metrics, closing)
         _start_admin(settings, AdminPages(readiness, metrics.exposition, logout), closing)
-        listening = front.start()
-        _announce(settings, sources, listening)
+        listening = _start(fronts)
+        _announce(settings, sources, listening, chosen)
 
         lifecycle.run(
             events, reload=lambda: _reload(sources, audit),
-            tick=lambda: front.serving(readiness.report().ready),
+            tick=lambda: _tell(fronts, readiness.report().ready),
         )
         times = DrainTimes(notice=settings.health_wait, grace=settings.drain_grace)
-        return lifecycle.drain(events, [front], times, begin=readiness.drain)
+        return lifecycle.drain(events, fronts, times, begin=readiness.drain)
 
 
 def _sources(settings: Settings) -> states.RunningStates:
@@ -251,11 +253,52 @@ def _token_cache(settings: Settings) -> TokenCache:
     return TokenCache(cache.size, cache.cap) if cache.size else TokenCache(1, 0.0)
 
 
-def _front_options(settings: Settings, own: WorkloadApi | None) -> GrpcioOptions:
-    return GrpcioOptions(
-        addresses=tuple(str(address) for address in settings.listen), threads=settings.limits.concurrency,
-        waiting=settings.limits.queue, message_limit=settings.limits.message, tls=_tls(settings.tls, own),
-    )
+def _choose(settings: Settings, own: WorkloadApi | None) -> dict[str, tuple[str, str]]:
+    """For each address: which front takes it, and why."""
+    has_tls, installed = _tls(settings.tls, own) is not None, native_front.installed()
+    return {
+        address: choose(settings.front, address, near=native_front.suits(address), installed=installed, tls=has_tls)
+        for address in map(str, settings.listen)
+    }
+
+
+def _fronts(
+    settings: Settings, service: CheckService, chosen: dict[str, tuple[str, str]], own: WorkloadApi | None
+) -> list[GrpcioFront | NativeFront]:
+    """One front for each kind that some address needs; each has the whole bound, since they share the processor."""
+    limits = settings.limits
+    addresses = {
+        name: tuple(address for address, (front, _) in chosen.items() if front == name) for name in ("native", "grpcio")
+    }
+    fronts: list[GrpcioFront | NativeFront] = []
+    if addresses["native"]:
+        options = NativeOptions(addresses=addresses["native"], threads=limits.concurrency, waiting=limits.queue)
+        fronts.append(NativeFront(service, options))
+    if addresses["grpcio"]:
+        fronts.append(GrpcioFront(service, GrpcioOptions(
+            addresses=addresses["grpcio"], threads=limits.concurrency, waiting=limits.queue,
+            message_limit=limits.message, tls=_tls(settings.tls, own),
+        )))
+    return fronts
+
+
+def _start(fronts: Sequence[Front]) -> tuple[Listening, ...]:
+    """Start every front, or none."""
+    listening: list[Listening] = []
+    try:
+        for front in fronts:
+            listening.extend(front.start())
+    except BaseException:
+        for front in fronts:
+            front.stop(0.0)
+            front.close()
+        raise
+    return tuple(listening)
+
+
+def _tell(fronts: Sequence[Front], ready: bool) -> None:
+    for front in fronts:
+        front.serving(ready)
 
 
 def _tls(tls: TlsSettings, own: WorkloadApi | None) -> MutualTls | None:
@@ -276,9 +319,12 @@ def _start_admin(settings: Settings, pages: AdminPages, closing: ExitStack) -> N
     _LOG.info("admin listens", extra={"event": "admin", "address": str(settings.admin_listen), "port": port})
 
 
-def _announce(settings: Settings, sources: states.RunningStates, listening: tuple[Listening, ...]) -> None:
+def _announce(
+    settings: Settings, sources: states.RunningStates, listening: tuple[Listening, ...],
+    chosen: dict[str, tuple[str, str]],
+) -> None:
     for each in listening:
-        front, why = choose(settings.front, each.address)
+        front, why = chosen[each.address]
         _LOG.info("listens", extra={
             "event": "listening", "address": each.address, "port": each.port, "tls": each.tls, "front": front,
             "why": why,

@@ -265,7 +265,9 @@ class Settings:
         "Address of /livez, /readyz and /metrics (no TLS; keep it inside).",
     )
     front: str = _setting(
-        Choice(("auto", "grpcio")), "auto", "The gRPC server: chosen for each address, or always grpcio.",
+        Choice(("auto", "native", "grpcio")), "auto",
+        "The gRPC server: chosen for each address (native on Unix sockets and loopback where the extra `fast` is "
+        "installed, else grpcio), or always the same.",
     )
     reload_interval: float = _setting(
         Seconds(0.1, 3600.0), 1.0, "How often the policy directory is looked at.",

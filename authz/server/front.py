@@ -23,6 +23,10 @@ class Answering(Protocol):
 
     def answer(self, message: bytes, *, remaining: float | None, arrived: float | None = None) -> bytes: ...
 
+    def answer_at_once(
+        self, message: bytes, *, remaining: float | None, arrived: float | None = None
+    ) -> bytes | None: ...
+
     def overloaded(self) -> bytes: ...
 
     def refused_peer(self) -> bytes: ...
@@ -67,9 +71,21 @@ class Front(Protocol):
         ...
 
 
-def choose(wanted: str, address: str) -> tuple[str, str]:
-    """The front for an address and the reason in a few words, as start-up reports it."""
-    kind = "unix socket" if address.startswith("unix:") else "tcp"
-    if wanted == "grpcio":
-        return "grpcio", "configured"
-    return "grpcio", f"front auto: the only one installed for a {kind} address"
+def choose(wanted: str, address: str, *, near: bool, installed: bool, tls: bool) -> tuple[str, str]:
+    """The front for an address and the reason in a few words, as start-up reports it.
+
+    `near`: nobody but this machine can reach it; `installed`: the native front can be used; `tls`: mTLS is
+    configured for addresses that have it. Raises `ListenError` rather than serve in plaintext what should be mTLS.
+    """
+    unix = address.startswith("unix:")
+    if wanted == "native" and tls and not unix:
+        raise ListenError(f"{address}: front native knows no TLS, and mTLS is configured; write `front: auto`")
+    if wanted != "auto":
+        return wanted, "configured"
+    if tls and not unix:
+        return "grpcio", "front auto: only it speaks TLS"
+    if not near:
+        return "grpcio", "front auto: the address can be reached from outside"
+    if not installed:
+        return "grpcio", "front auto: the extra `fast` is not installed"
+    return "native", f"front auto: a {'Unix socket' if unix else 'loopback address'}"
