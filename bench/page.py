@@ -1,7 +1,7 @@
 """Puts a run's tables into docs/performance.md: `python -m bench.page [--check] [DIR]`.
 
 Owns: the text between `<!-- table: KEY -->` (or `<!-- machine -->`) and `<!-- end -->`; everything else of the page is
-written by hand. The run (bench/results/latest unless named) becomes the committed reference, JSON and SVG.
+written by hand. The run (bench/results/latest unless named) becomes part of the committed reference, JSON and SVG.
 `--check` changes nothing and says whether the page quotes the reference as it is.
 """
 
@@ -29,7 +29,8 @@ def filled(page: str, results: dict[str, Any]) -> str:
 
 def _content(block: re.Match[str], results: dict[str, Any]) -> str:
     if block[1] == "machine":
-        return f"Machine: {results['machine']}. Command: `{results['command']}`, {results['seconds']:,} s."
+        commands = sorted({table["command"] for table in results["tables"].values()})
+        return f"Machine: {results['machine']}. Commands: {', '.join(f'`{one}`' for one in commands)}."
     if block[1] == "skipped":
         return "\n".join(f"- {one}" for one in results["skipped"]) or "- nothing"
     table = results["tables"].get(block["key"])
@@ -39,14 +40,19 @@ def _content(block: re.Match[str], results: dict[str, Any]) -> str:
 
 
 def adopt(run: Path) -> None:
-    """Make a run the reference: its files, and nothing that an earlier one left."""
-    if run.resolve() == REFERENCE.resolve():
-        return
+    """Make a run's tables and plots those of the reference; what it didn't measure stays, if it is of this machine."""
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    for old in REFERENCE.iterdir():
-        old.unlink()
-    for file in sorted(run.iterdir()):
-        shutil.copyfile(file, REFERENCE / file.name)
+    fresh = json.loads((run / "results.json").read_text())
+    for table in fresh["tables"].values():
+        table.setdefault("command", fresh["command"])
+    held = REFERENCE / "results.json"
+    before = json.loads(held.read_text()) if held.exists() else {"machine": "", "tables": {}, "findings": {}}
+    if before["machine"] == fresh["machine"]:
+        for part in ("tables", "findings"):
+            fresh[part] = before[part] | fresh[part]
+    for plot in run.glob("*.svg"):
+        shutil.copyfile(plot, REFERENCE / plot.name)
+    held.write_text(json.dumps(fresh, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> int:

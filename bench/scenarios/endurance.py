@@ -9,6 +9,7 @@ from itertools import count
 
 from bench.accounting import used
 from bench.client import check_connection, grpc_body
+from bench.contenders.table import Running
 from bench.material import Ask, Material, message
 from bench.measuring import AnsweredWrongly
 from bench.report import Cell, Report
@@ -26,23 +27,30 @@ def run(report: Report, length: Length) -> None:
         running = best_front(place, report)
         fresh = fresh_tokens(place.material)
         rows: list[dict[str, Cell]] = []
-        with check_connection(running.address) as connection:
-            for part in range(_PARTS):
-                before = used(running.process.pid)
-                outcome = connection.closed_loop(fresh, in_flight=8, calls=length.endurance // _PARTS)
-                after = used(running.process.pid)
-                if outcome.permits != outcome.calls:
-                    raise AnsweredWrongly(f"{running.name}: {outcome}")
-                rows.append(
-                    {
-                        "checks": (part + 1) * outcome.calls,
-                        "CPU µs/check": after.since(before) / outcome.calls * 1e6,
-                        "checks/s": outcome.rate,
-                        "p99 ms": outcome.percentile(0.99),
-                        "RSS MB": after.resident / 1e6,
-                    }
-                )
-        _table(report, running.name, rows)
+        try:
+            _parts(running, fresh, length.endurance // _PARTS, rows)
+        finally:
+            if len(rows) > _SETTLED:
+                _table(report, running.name, rows)
+
+
+def _parts(running: Running, fresh: Iterator[bytes], calls: int, rows: list[dict[str, Cell]]) -> None:
+    with check_connection(running.address) as connection:
+        for part in range(_PARTS):
+            before = used(running.process.pid)
+            outcome = connection.closed_loop(fresh, in_flight=8, calls=calls)
+            after = used(running.process.pid)
+            if outcome.permits != outcome.calls:
+                raise AnsweredWrongly(f"{running.name}: {outcome}")
+            rows.append(
+                {
+                    "checks": (part + 1) * outcome.calls,
+                    "CPU µs/check": after.since(before) / outcome.calls * 1e6,
+                    "checks/s": outcome.rate,
+                    "p99 ms": outcome.percentile(0.99),
+                    "RSS MB": after.resident / 1e6,
+                }
+            )
 
 
 def _table(report: Report, name: str, rows: list[dict[str, Cell]]) -> None:
