@@ -103,6 +103,7 @@ def serve(settings: Settings, events: Events) -> bool:
         _start_admin(settings, AdminPages(readiness, metrics.exposition, logout), closing)
         listening = _start(fronts)
         _announce(settings, sources, listening, chosen)
+        _warn_of_strict_issuers(sources)
 
         lifecycle.run(
             events, reload=lambda: _reload(sources, audit),
@@ -317,6 +318,16 @@ def _start_admin(settings: Settings, pages: AdminPages, closing: ExitStack) -> N
     port = admin.start()
     closing.callback(admin.close)
     _LOG.info("admin listens", extra={"event": "admin", "address": str(settings.admin_listen), "port": port})
+
+
+def _warn_of_strict_issuers(sources: states.RunningStates) -> None:
+    """Without a list nobody knows what is revoked, and these issuers insist on knowing."""
+    policy = sources.policies.current()
+    strict = [] if policy is None else [name for name, each in policy.issuers.items() if each.strict_revocation]
+    if strict and sources.revoked is None:
+        _LOG.warning("issuers with `revocation: strict` are denied: there is no revocation list", extra={
+            "event": "revocations_absent", "issuers": strict,
+        })
 
 
 def _announce(

@@ -262,7 +262,7 @@ class Settings:
     )
     admin_listen: ListenAddress | None = _setting(
         Optional(Address()), ListenAddress(host="127.0.0.1", port=9001),
-        "Address of /livez, /readyz and /metrics (no TLS; keep it inside).",
+        "Address of /livez, /readyz, /metrics and /logout (no TLS; keep it inside).",
     )
     front: str = _setting(
         Choice(("auto", "native", "grpcio")), "auto",

@@ -70,9 +70,7 @@ class HttpDoor:
 
     def __init__(self, listener: socket.socket, answer: Answer, *, admit: Admit = anybody, name: str) -> None:
         self._server = _BoundedServer(listener, answer, admit)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL,), name=name, daemon=True,
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL,), name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -174,9 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bytes, *, with_body: bool = True) -> None:
         caller: Any = self.client_address
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = HttpRequest(
-            method=self.command, target=self.path, caller=caller, headers=headers, body=body,
-        )
+        request = HttpRequest(method=self.command, target=self.path, caller=caller, headers=headers, body=body)
         self._send(self.server.answer(request), with_body=with_body)
 
     def _send(self, page: Page, *, with_body: bool = True) -> None:

@@ -112,7 +112,8 @@ class FileJournal:
     def state(self) -> JournalState:
         return JournalState(
             store="file",
-            loaded=self._loaded, tried=self._loaded,
+            loaded=self._loaded,
+            tried=self._loaded,
             age=0.0 if self._loaded else None,
             gaps=0,
             unreadable=self._unreadable,

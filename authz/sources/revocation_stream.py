@@ -132,7 +132,8 @@ class StreamJournal:
         answered = self._answered
         return JournalState(
             store="stream",
-            loaded=self._loaded, tried=self._tried,
+            loaded=self._loaded,
+            tried=self._tried,
             age=None if answered is None else self._clock() - answered,
             gaps=self._gaps,
             unreadable=self._unreadable,

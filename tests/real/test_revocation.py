@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -26,6 +28,10 @@ EVERYWHERE: Final = 1.0
 """Seconds within which an act is in force at every instance."""
 SLOW: Final = 1.0
 """Seconds; a check that waited for Redis would take its whole time limit."""
+
+
+_PAGE: Final = Path(__file__).parents[2] / "docs" / "revocation.md"
+_COMMANDS: Final = re.compile(r"the commands `([a-z ]+)` on `~authz:\*`")
 
 
 class Revoking(PairEdge):
@@ -213,6 +219,25 @@ def test_redis_that_is_away_at_the_start_is_waited_for(pair: Revoking) -> None:
     pair.redis.start()
 
     wait_for("Redis", lambda: pair.at_both(token) == [ALLOWED, ALLOWED])
+
+
+def test_a_user_of_its_own_is_enough(pair: Revoking) -> None:
+    """With the commands that docs/revocation.md names, and a password out of a file; lost and given back likewise."""
+    rules = _COMMANDS.search(_PAGE.read_text())
+    assert rules is not None
+    commands = [f"+{name}" for name in rules[1].split()]
+    assert pair.redis.command("ACL", "SETUSER", "authz", "on", ">secret-of-the-tests", "~authz:*", *commands) == "+OK"
+    password = pair.directory / "password"
+    password.write_text("secret-of-the-tests\n")
+    pair.start_both(store_user="authz", store_password_file=str(password))
+    token = pair.corp.log_in("alice").access_token
+
+    assert pair.revoke("subject", "alice", "--issuer", "corp") == 0
+    wait_for("the act", lambda: pair.at_both(token) == [REVOKED, REVOKED])
+    pair.redis.command("DEL", "authz:revocations")
+
+    wait_for("its return", lambda: pair.redis.command("XLEN", "authz:revocations") == ":1")
+    assert [pair.state(number)["error"] for number in (0, 1)] == ["", ""]
 
 
 # --- OpenID Connect Back-Channel Logout ---
