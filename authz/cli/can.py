@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from authz.cli.exit_codes import NO, UNDECIDED, YES
 
 if TYPE_CHECKING:
-    from authz.policy.encode import Facts
     from authz.policy.meaning import Side
     from authz.policy.reach import Reached
+    from authz.policy.standing import Facts
 
 NAME: Final = "can"
 HELP: Final = "list what a caller may reach"
@@ -23,6 +23,7 @@ DESCRIPTION: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is asked about, and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory, or REVISION:PATH")
     parser.add_argument("method", metavar="METHOD", nargs="?")
     parser.add_argument("url", metavar="URL", nargs="?", help="http://HOST/PATH or HOST/PATH")
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print what the caller may reach; with METHOD and URL the exit code is the answer."""
     from authz.cli.moment import moment
     from authz.cli.reach import facts_of
     from authz.cli.revisions import read_side
@@ -62,9 +64,9 @@ def _one(arguments: argparse.Namespace, side: Side, facts: Facts, now: float) ->
     from authz.cli.reach import asked_request, destinations
     from authz.cli.witness import read_user
     from authz.model.decision import Denial
-    from authz.policy.difference import standing_of
     from authz.policy.reach import judge
     from authz.policy.regions import Sample, Site
+    from authz.policy.standing import standing_of
     from authz.policy.universe import Part
 
     if arguments.url is None:

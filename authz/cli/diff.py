@@ -21,6 +21,7 @@ DESCRIPTION: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is asked about, and the form of the report."""
     parser.add_argument("old", metavar="OLD", help="the policy before: a directory, or REVISION:PATH")
     parser.add_argument("new", metavar="NEW", help="the policy after")
     parser.add_argument("--git", action="store_true", help="read both as REVISION:PATH, whatever directories there are")
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print every difference with its witness."""
     from authz.cli.moment import moment
     from authz.cli.revisions import read_side
     from authz.cli.witness import read_user

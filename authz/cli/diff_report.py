@@ -85,6 +85,7 @@ def as_markdown(difference: Difference, context: Context) -> Iterator[str]:
 
 
 def as_json(difference: Difference, context: Context) -> dict[str, object]:
+    """The same for programs."""
     return {
         "old": {"where": context.old, "revision": context.old_policy.revision},
         "new": {"where": context.new, "revision": context.new_policy.revision},

@@ -24,11 +24,13 @@ DESCRIPTION: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is asked about, and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
     parser.add_argument("--check", action="store_true", help="only say whether the file is current")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write the file, or with `--check` say whether it is current."""
     from authz.cli.revisions import read_side
     from authz.policy.lock import FILE_NAME, lock_text
 

@@ -11,8 +11,8 @@ from authz.cli.failure import CommandFailed
 
 if TYPE_CHECKING:
     from authz.model.request import AuthzRequest
-    from authz.policy.encode import Facts
     from authz.policy.meaning import Side
+    from authz.policy.standing import Facts
 
 
 def asked_request(method: str, url: str, *, at: str = "", service: str = "") -> AuthzRequest:
@@ -47,7 +47,7 @@ def facts_of(arguments: argparse.Namespace, side: Side) -> Facts:
     from authz.model.principal import Via
     from authz.model.spiffe import SpiffeId, SpiffeIdError
     from authz.policy.asks import SUBJECT, claim_path
-    from authz.policy.encode import Facts
+    from authz.policy.standing import Facts
 
     try:
         workload = None if arguments.workload is None else (Via.MTLS, SpiffeId.parse(arguments.workload))

@@ -16,12 +16,14 @@ DESCRIPTION: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is asked about, and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory, or REVISION:PATH")
     parser.add_argument("--policy", metavar="NAME", help="only this policy's")
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print every route."""
     from dataclasses import asdict
 
     from authz.cli.revisions import read_side

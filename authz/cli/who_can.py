@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, YES
+
+if TYPE_CHECKING:
+    from authz.model.decision import Denial
+    from authz.policy.compiled import Matched
+    from authz.policy.meaning import Side
 
 NAME: Final = "who-can"
 HELP: Final = "say in words who may make a request"
@@ -16,6 +21,7 @@ DESCRIPTION: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is asked about, and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory, or REVISION:PATH")
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("url", metavar="URL", help="http://HOST/PATH or HOST/PATH")
@@ -25,55 +31,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from authz.cli.reach import asked_request, destinations
+    """Print the route of the request and who may call it."""
     from authz.cli.revisions import read_side
     from authz.model.decision import Denial
-    from authz.model.reason import Reason
-    from authz.policy import describe
-    from authz.policy.document import NobodyRequirement
 
     side = read_side(arguments.directory)
-    request = asked_request(arguments.method, arguments.url, at=arguments.at, service=arguments.service)
-    found = side.policy.match(request)
-    if isinstance(found, Denial) and found.reason is Reason.DESTINATION_UNMATCHED and not arguments.at:
-        found = next(
-            (
-                one
-                for at in destinations(side)
-                if not isinstance(
-                    one := side.policy.match(asked_request(arguments.method, arguments.url, at=at)), Denial
-                )
-            ),
-            found,
-        )
+    found = _match(arguments, side)
     if isinstance(found, Denial):
         print(f"nobody: {found.reason.code}: {found.reason.summary}")
         return NO
-    route = found.route
-    document = side.documents[route.policy]
-    alternatives = side.route(route)
-    who = describe.who(side, route)
+    _print(side, found, arguments.output)
+    return NO if not found.preflight and _is_closed(side, found) else YES
+
+
+def _match(arguments: argparse.Namespace, side: Side) -> Matched | Denial:
+    """The route; without `--at` that of whichever destination serves the host."""
+    from authz.cli.reach import asked_request, destinations
+    from authz.model.decision import Denial
+
+    places = [arguments.at] if arguments.at else ["", *destinations(side)]
+    found = [
+        side.policy.match(asked_request(arguments.method, arguments.url, at=at, service=arguments.service))
+        for at in places
+    ]
+    known = [one for one in found if not isinstance(one, Denial)]
+    reached = [one for one in found if isinstance(one, Denial) and one.policy]
+    return next(iter([*known, *reached, *found]))
+
+
+def _print(side: Side, found: Matched, output: str) -> None:
+    from authz.policy import describe
+
+    route, document = found.route, side.documents[found.route.policy]
+    who = (f'anybody ("{document.preflight}")',) if found.preflight else describe.who(side, route)
     guardrails = describe.guardrails(side, document, route)
-    if arguments.output == "json":
+    name = "preflight" if found.preflight else route.id
+    if output == "json":
         import json
 
-        print(
-            json.dumps(
-                {
-                    "policy": route.policy,
-                    "route": route.id,
-                    "preflight": found.preflight,
-                    "who": who,
-                    "guardrails": guardrails,
-                },
-                indent=2,
-            )
-        )
-    else:
-        print(f"{route.policy}/{'preflight' if found.preflight else route.id}")
-        for sentence in (f'anybody ("{document.preflight}")',) if found.preflight else who:
-            print(f"  {sentence}")
-        for sentence in guardrails:
-            print(f"  guardrail {sentence}")
-    closed = all(any(isinstance(leaf, NobodyRequirement) for leaf in choice.leaves) for choice in alternatives)
-    return NO if closed and not found.preflight else YES
+        print(json.dumps({"policy": route.policy, "route": name, "who": who, "guardrails": guardrails}, indent=2))
+        return
+    print(f"{route.policy}/{name}")
+    for sentence in (*who, *(f"guardrail {text}" for text in guardrails)):
+        print(f"  {sentence}")
+
+
+def _is_closed(side: Side, found: Matched) -> bool:
+    from authz.policy.document import NobodyRequirement
+
+    return all(any(isinstance(leaf, NobodyRequirement) for leaf in choice.leaves) for choice in side.route(found.route))

@@ -52,6 +52,7 @@ def command(where: str, policy: PolicySet, request: AuthzRequest, presented: Pre
 
 
 def as_json(request: AuthzRequest, presented: Presented) -> dict[str, object]:
+    """The request and what the caller shows; what is absent is left out."""
     from authz.policy.presented import Token
 
     token = presented.token

@@ -47,6 +47,8 @@ class Reading(Enum):
 
 
 class Operator(Enum):
+    """What is asked of a claim once it is read."""
+
     HOLDS = "holds"
     """Of the texts asked for, all or any are held."""
     EQUALS = "equals"

@@ -16,17 +16,19 @@ from authz.model.host import Authority
 from authz.model.issuer import IssuerSettings
 from authz.model.request import AuthzRequest
 from authz.policy.asks import Source
-from authz.policy.compiled import CompiledRoute, Matched, Variable
-from authz.policy.encode import Answer, Question, Standing
-from authz.policy.evaluate import usage_of
+from authz.policy.compiled import CompiledRoute, Variable
+from authz.policy.encode import Question
 from authz.policy.finite import FALSE, Formula, GaveUp, conjunction, solve
 from authz.policy.meaning import Side
 from authz.policy.presented import Presented, ReadUser, decide
 from authz.policy.regions import Area, Sample, Site, find_areas, request_at, samples
+from authz.policy.standing import Answer, Standing, standing_of
 from authz.policy.universe import Part
 
 
 class Direction(Enum):
+    """Whether the change gives access or takes it."""
+
     GAINED = "gained"
     LOST = "lost"
 
@@ -213,7 +215,7 @@ def witness_request(sample: Sample, answer: Answer) -> AuthzRequest:
 
 
 def _answer(question: Question, permits: Formula, others: Formula) -> Answer | str | None:
-    wanted = conjunction((permits, question.space.negation(others), question.consistent()))
+    wanted = conjunction((permits, question.space.negation(others), question.known()))
     try:
         values = solve(question.space, wanted)
     except GaveUp:
@@ -221,14 +223,6 @@ def _answer(question: Question, permits: Formula, others: Formula) -> Answer | s
     if values is not None:
         return question.answer(values)
     return None if question.exact else "not every value that matters could be tried"
-
-
-def standing_of(side: Side, matched: Matched, request: AuthzRequest) -> Standing:
-    """What the side evaluates for a request that it matched."""
-    usage, guardrails = usage_of(matched, request)
-    reads = not matched.preflight and side.reads_host(matched.route)
-    host_variable = next(iter(matched.host_variables), "") if reads else ""
-    return Standing(side=side, matched=matched, guardrails=guardrails, usage=usage, host_variable=host_variable)
 
 
 def _binds(standings: tuple[Standing | None, ...], index: int) -> bool:

@@ -25,11 +25,15 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class All:
+    """Each item holds; without items it is true."""
+
     items: tuple[Formula, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Any:
+    """Some item holds; without items it is false."""
+
     items: tuple[Formula, ...]
 
 
@@ -80,6 +84,7 @@ class Space:
 
 
 def conjunction(items: Iterable[Formula]) -> Formula:
+    """All of the items, read as one list where they are nested."""
     kept: list[Formula] = []
     for item in items:
         if isinstance(item, All):
@@ -92,6 +97,7 @@ def conjunction(items: Iterable[Formula]) -> Formula:
 
 
 def disjunction(items: Iterable[Formula]) -> Formula:
+    """Any of the items, read as one list where they are nested."""
     kept: list[Formula] = []
     for item in items:
         if isinstance(item, Any):

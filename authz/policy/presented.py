@@ -67,6 +67,8 @@ class Peers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
+    """All that a caller shows with one request."""
+
     token: Token | Unusable | None = None
     peers: Peers = field(default_factory=Peers)
 

@@ -11,15 +11,17 @@ from enum import Enum
 
 from authz.model.decision import Denial
 from authz.policy.describe import guardrails, sentence
-from authz.policy.difference import standing_of
-from authz.policy.encode import Facts, Question, Standing
+from authz.policy.encode import Question
 from authz.policy.finite import Formula, GaveUp, conjunction, solve
 from authz.policy.meaning import Side
 from authz.policy.presented import ReadUser
 from authz.policy.regions import Sample, find_areas, samples
+from authz.policy.standing import Facts, Standing, standing_of
 
 
 class Answer(Enum):
+    """Whether the caller gets through."""
+
     ALWAYS = "always"
     SOMETIMES = "on conditions"
     UNKNOWN = "not proven"
@@ -61,7 +63,7 @@ def reach(side: Side, facts: Facts, read: ReadUser, now: float) -> Iterator[Reac
 def judge(standing: Standing, sample: Sample, facts: Facts, read: ReadUser, now: float) -> Reached | None:
     """Whether the caller may make the sample's kind of request; None: never."""
     question = Question(sample.request, sample.parts, sample.site.label, (standing,), read, now, facts)
-    known = conjunction((question.known(), question.consistent()))
+    known = question.known()
     permits = question.permits(standing)
     try:
         if _nothing(question, known, permits):

@@ -19,15 +19,17 @@ from authz.model.principal import PrincipalKind, Via
 from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, parse_request
 from authz.model.spiffe import SpiffeId, SpiffeIdError
 from authz.policy.asks import SUBJECT
-from authz.policy.difference import standing_of
-from authz.policy.encode import Facts, Question
+from authz.policy.encode import Question
 from authz.policy.finite import FALSE, Formula, GaveUp, conjunction, solve
 from authz.policy.meaning import Side
 from authz.policy.presented import ReadUser
+from authz.policy.standing import Facts, standing_of
 from authz.policy.universe import Part
 
 
 class Verdict(Enum):
+    """What becomes of a recorded decision."""
+
     SAME = "same"
     CHANGES = "changes"
     MAY_CHANGE = "may change"
@@ -94,7 +96,7 @@ def _verdict(line: Mapping[str, object], old: Side, new: Side, read: ReadUser) -
     before, after = (FALSE if one is None else question.permits(one) for one in standings)
     if not allowed:
         before = question.space.negation(before)
-    given = conjunction((question.known(), question.consistent(), before))
+    given = conjunction((question.known(), before))
     if _none(question, given):
         raise Unreadable("the old side doesn't decide as recorded (another revision, or a header that isn't recorded)")
     keeps, turns = (after, question.space.negation(after)) if allowed else (question.space.negation(after), after)

@@ -223,9 +223,9 @@ class Universe:
         if str in types or not types or self.readings[path] - {Reading.RAW, Reading.TIME}:
             self._note(path, _unused_text(path, known))
         if int in types:
-            self._note(path, 1 + max(abs(value) for kind, value in known if kind is int))  # type: ignore[arg-type]
+            self._note(path, 1 + max(abs(value) for _, value in known if isinstance(value, int)))
         if float in types:
-            self._note(path, 0.5 + max(abs(value) for kind, value in known if kind is float))  # type: ignore[arg-type]
+            self._note(path, 0.5 + max(abs(value) for _, value in known if isinstance(value, float)))
         if bool in types:
             self._note(path, True)
             self._note(path, False)

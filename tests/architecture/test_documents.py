@@ -19,7 +19,7 @@ from tests.architecture import tree
 
 _LINK: Final = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
 _DEMO_ROW: Final = re.compile(r"^\| `[A-Z]+ [^|]+` \| ([^|]+) \| (?:allow|deny) (\d+) \| `(\w+)` \|$", re.MULTILINE)
-_COMMAND: Final = re.compile(r"^(?:\$ )?(?:sudo )?authz ([a-z]+(?: [a-z]+)?)(.*)$", re.MULTILINE)
+_COMMAND: Final = re.compile(r"^(?:\$ )?(?:sudo )?authz ([a-z][a-z-]*(?: [a-z]+)?)(.*)$", re.MULTILINE)
 _FLAG: Final = re.compile(r"(?<!\S)--[a-z][a-z-]+")
 _MAKE: Final = re.compile(r"(?:`|^(?:\$ )?)make ([a-z0-9-]+)", re.MULTILINE)
 _TARGET: Final = re.compile(r"^([a-z0-9-]+):(?!=)(.*)$", re.MULTILINE)

@@ -11,7 +11,7 @@ from authz.model.spiffe import SpiffeId
 from authz.policy.difference import Difference, compare
 from authz.policy.load import load
 from authz.policy.meaning import Side
-from authz.policy.presented import UNUSABLE, Peers, Presented, Shown, Token
+from authz.policy.presented import UNUSABLE, Peers, Presented, Shown, Token, Unusable
 
 NOW = 1_800_000_000.0
 CORP, PARTNER = "https://idp.shop.example", "https://partner.example"
@@ -110,7 +110,7 @@ def directions(difference: Difference) -> set[str]:
 
 def callers() -> list[tuple[Presented, str]]:
     """Callers with their address: every combination of what the leaves could tell apart, thinned."""
-    tokens: list[object] = [None, UNUSABLE]
+    tokens: list[Token | Unusable | None] = [None, UNUSABLE]
     subjects = ("alice", "bob", "42")
     for number, (subject, groups, scope, level, owner, age, client, url) in enumerate(
         product(
@@ -145,5 +145,5 @@ def callers() -> list[tuple[Presented, str]]:
     for number, token in enumerate(tokens):
         for peer in peers if number < 2 else (peers[number % len(peers)], peers[(number * 5) % len(peers)]):
             for address in ("10.1.2.3", "10.2.2.3", "192.0.2.1", "")[: 4 if number < 2 else 1 + number % 4]:
-                found.append((Presented(token=token, peers=peer), address))  # type: ignore[arg-type]
+                found.append((Presented(token=token, peers=peer), address))
     return found

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from authz.cli.witness import read_user
 from authz.model.decision import Permit
 from authz.model.host import Authority
+from authz.policy.difference import Difference
 from authz.policy.meaning import Side
 from authz.policy.presented import Presented, decide
 from authz.policy.regions import Site, request_at
@@ -97,5 +98,5 @@ def test_what_a_change_gives_its_reversal_takes(one: tuple[str, str], other: tup
     assert {(mirror[name], route) for name, route in named(there)} == named(back)
 
 
-def named(difference: object) -> set[tuple[str, str]]:
-    return {(finding.direction.value, finding.route) for finding in difference.findings}  # type: ignore[attr-defined]
+def named(difference: Difference) -> set[tuple[str, str]]:
+    return {(finding.direction.value, finding.route) for finding in difference.findings}

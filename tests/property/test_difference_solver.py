@@ -26,7 +26,10 @@ signed_in = z3.Bool("signed_in")
 has_groups = z3.Bool("has_groups")
 member = {name: z3.Bool(f"member_{name}") for name in GROUPS}
 level_type = z3.Int("level_type")
-"""0 missing, 1 integer, 2 text, 3 something else."""
+"""0 missing, 1 integer, 2 text, 3 an array, 4 something else."""
+element = {value: z3.Bool(f"element_{value!r}") for value in (3, 4, "3", "x")}
+other_element = {kind: z3.Bool(f"other_{kind.__name__}") for kind in (int, str, dict)}
+"""What an array holds: the values that policies name, and others of each type."""
 level_number = z3.Int("level_number")
 level_text = z3.Int("level_text")
 """An index into TEXTS, or beyond for any other."""
@@ -63,9 +66,9 @@ whole = trees.map(lambda tree: ("all", [("signed-in", None), tree]))
 def yaml(tree: Tree) -> str:
     kind, rest = tree
     if kind in ("any", "all"):
-        return f"{{{kind}: [{', '.join(map(yaml, rest))}]}}"  # type: ignore[call-overload]
+        return f"{{{kind}: [{', '.join(map(yaml, rest))}]}}"  # type: ignore[call-overload]  # what a tree holds follows from its kind
     if kind == "not":
-        return f"{{not: {yaml(rest)}}}"  # type: ignore[arg-type]
+        return f"{{not: {yaml(rest)}}}"  # type: ignore[arg-type]  # what a tree holds follows from its kind
     if kind == "source":
         return f"{{source: {{cidrs: [{rest}]}}}}"
     if kind == "peer":
@@ -75,7 +78,7 @@ def yaml(tree: Tree) -> str:
 
 def _field(kind: str, rest: object) -> str:
     if kind == "groups":
-        quantifier, names = rest  # type: ignore[misc]
+        quantifier, names = rest  # type: ignore[misc]  # what a tree holds follows from its kind
         return f", groups: {{{quantifier}: [{', '.join(sorted(names))}]}}"
     if kind == "level":
         return f", claims: {{level: {{equals: {rest!r}}}}}"
@@ -90,11 +93,11 @@ def reading(tree: Tree, *, inside: bool = False) -> Pair:
     """When the tree is true and when it is false; `inside` a `not` absence is unknown."""
     kind, rest = tree
     if kind in ("any", "all"):
-        parts = [reading(item, inside=inside) for item in rest]  # type: ignore[attr-defined]
+        parts = [reading(item, inside=inside) for item in rest]  # type: ignore[attr-defined]  # what a tree holds follows from its kind
         true, false = [one for one, _ in parts], [one for _, one in parts]
         return (z3.Or(true), z3.And(false)) if kind == "any" else (z3.And(true), z3.Or(false))
     if kind == "not":
-        true, false = reading(rest, inside=True)  # type: ignore[arg-type]
+        true, false = reading(rest, inside=True)  # type: ignore[arg-type]  # what a tree holds follows from its kind
         return false, true
     there, holds = _leaf(kind, rest)
     absent = z3.BoolVal(False) if inside else z3.Not(there)
@@ -110,7 +113,7 @@ def _leaf(kind: str, rest: object) -> Pair:
     if kind == "peer":
         return has_peer, _matches(str(rest))
     if kind == "groups":
-        quantifier, names = rest  # type: ignore[misc]
+        quantifier, names = rest  # type: ignore[misc]  # what a tree holds follows from its kind
         held = [member[name] for name in sorted(names)]
         return z3.And(signed_in, has_groups), z3.Or(held) if quantifier == "any" else z3.And(held)
     if kind == "age":
@@ -121,13 +124,25 @@ def _leaf(kind: str, rest: object) -> Pair:
             return signed_in, level_type == 0
         return z3.And(signed_in, level_type != 0), z3.BoolVal(True)
     if kind == "level-any":
-        pairs = [_leaf("level", value) for value in rest]  # type: ignore[attr-defined]
-        return z3.Or([there for there, _ in pairs]), z3.Or([z3.And(there, holds) for there, holds in pairs])
+        return _level_any(list(rest))  # type: ignore[call-overload]  # what a tree holds follows from its kind
     if kind == "level":
         if isinstance(rest, int):
             return z3.And(signed_in, level_type == 1), level_number == rest
         return z3.And(signed_in, level_type == 2), level_text == TEXTS.index(str(rest))
     return signed_in, z3.BoolVal(True)
+
+
+def _level_any(values: list[object]) -> Pair:
+    """A scalar equals one of the values, or an array has one as element; all values are of one type."""
+    pairs = [_leaf("level", value) for value in values]
+    scalar = z3.Or([there for there, _ in pairs]), z3.Or([z3.And(there, holds) for there, holds in pairs])
+    array = z3.And(signed_in, level_type == 3)
+    found = z3.Or([element[value] for value in values])
+    strange = z3.Or(
+        [one for value, one in element.items() if type(value) is not type(values[0])]
+        + [one for kind, one in other_element.items() if kind is not type(values[0])]
+    )
+    return z3.Or(scalar[0], z3.And(array, z3.Or(found, z3.Not(strange)))), z3.Or(scalar[1], z3.And(array, found))
 
 
 def _matches(pattern: str) -> z3.BoolRef:
@@ -144,13 +159,13 @@ def any_of_unknown(tree: Tree) -> bool:
     """`any` over a claim under `not` is unknown when some values can't be compared with: left to the other tests."""
     kind, rest = tree
     if kind in ("any", "all"):
-        return any(map(any_of_unknown, rest))  # type: ignore[call-overload]
-    return any_of_unknown(rest) if kind == "not" else kind == "level-any" and len({type(one) for one in rest}) > 1  # type: ignore[arg-type,attr-defined]
+        return any(map(any_of_unknown, rest))  # type: ignore[call-overload]  # what a tree holds follows from its kind
+    return any_of_unknown(rest) if kind == "not" else kind == "level-any" and len({type(one) for one in rest}) > 1  # type: ignore[arg-type,attr-defined]  # what a tree holds follows from its kind
 
 
 def is_satisfiable(*formulas: z3.BoolRef) -> bool:
     solver = z3.Solver()
-    solver.add(*formulas, level_type >= 0, level_type <= 3, level_text >= 0, depth >= 1, first >= 0, second >= 0)
+    solver.add(*formulas, level_type >= 0, level_type <= 4, level_text >= 0, depth >= 1, first >= 0, second >= 0)
     return solver.check() == z3.sat
 
 
