@@ -332,6 +332,7 @@ class RequirementCompiler:
 
 
 def last_via(leaves: Leaves) -> Via | None:
+    """How the last written `workload` of an alternative comes; None without one."""
     vias = [leaf.via or Via.MTLS for leaf in leaves if isinstance(leaf, WorkloadRequirement)]
     return vias[-1] if vias else None
 
