@@ -24,7 +24,7 @@ HEAD_BYTES: Final = 8 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024
 SECONDS: Final = 5.0
 """For a whole request to arrive, a TLS handshake included."""
-_THREADS: Final = 4
+THREADS: Final = 16
 _WAITING: Final = 16
 _POLL: Final = 0.05
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -107,8 +107,8 @@ class _BoundedServer(HTTPServer):
         self.server_name, self.server_port = "authz", 0
         self.answer = answer
         self._admit = admit
-        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="http")
-        self._places = threading.BoundedSemaphore(_THREADS + _WAITING)
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="http")
+        self._places = threading.BoundedSemaphore(THREADS + _WAITING)
 
     def process_request(self, request: Any, _client_address: Any) -> None:
         if not self._places.acquire(blocking=False):

@@ -27,7 +27,7 @@ from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings
 from authz.model.reason import Reason
 from authz.model.revocation import RevocationKind
-from authz.server.http_door import HttpRequest, Page
+from authz.server.http_door import THREADS, HttpRequest, Page
 from authz.server.revoking import EVERYWHERE, Act, ActRefused, Revoker
 
 _LOG: Final = logging.getLogger("authz.server")
@@ -37,6 +37,9 @@ MAX_TOKEN_BYTES: Final = 16 * 1024
 MAX_REMEMBERED: Final = 10_000
 """Logout tokens that are known to have been taken. One that was forgotten and comes again changes nothing: its entries
 are those of the first time, with the same times."""
+AT_ONCE: Final = THREADS // 2
+"""Logouts that are worked on at the same time. They may wait for keys and for the store, and whoever reaches the admin
+address can post some: half of its threads stay free for probes and scrapes."""
 KEY_WAITS: Final = 30
 KEY_WAIT_SECONDS: Final = 0.1
 """A provider signs with a new key at times, and tells of a logout only once: the fetch is waited for, here where no
@@ -54,7 +57,7 @@ class LogoutEndpoint:
         clients: Mapping[str, frozenset[str]],
         *,
         wall: Callable[[], float] = time.time,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], object] = time.sleep,
     ) -> None:
         self._revoker = revoker
         self._issuers = issuers
@@ -63,12 +66,22 @@ class LogoutEndpoint:
         self._wall = wall
         self._wait = wait
         self._taken = _Taken()
+        self._places = threading.BoundedSemaphore(AT_ONCE)
 
     def answer(self, name: str, request: HttpRequest) -> Page:
         """200 when the logout is in force everywhere, else 400 with an error as in RFC 6749 §5.2 (BCL §2.8)."""
         clients, settings = self._clients.get(name), self._issuers().get(name)
         if clients is None or settings is None:
             return _error(404, "invalid_request", "no such issuer sends logouts here")
+        if not self._places.acquire(blocking=False):
+            return _error(400, "temporarily_unavailable", "too many logouts at once")
+        try:
+            return self._answer(request, settings, clients)
+        finally:
+            self._places.release()
+
+    def _answer(self, request: HttpRequest, settings: IssuerSettings, clients: frozenset[str]) -> Page:
+        name = settings.name
         try:
             logout = self._verified(_token_of(request), settings, clients)
             if (name, logout.jti) in self._taken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from authz.model.issuer import ALGORITHMS, IssuerSettings
 from authz.model.reason import Reason
 from authz.model.revocation import RevocationKind
 from authz.server.http_door import HttpRequest, Page
-from authz.server.logout import KEY_WAITS, LogoutEndpoint, logout_clients
+from authz.server.logout import AT_ONCE, KEY_WAITS, LogoutEndpoint, logout_clients
 from tests.fakes.ports import FixedKeys
 from tests.fakes.revoking import Desk
 from tests.mint import logout_tokens
@@ -46,7 +47,7 @@ class SlowKeys(FixedKeys):
 class Scene(Desk):
     """An endpoint with everything behind it."""
 
-    def __init__(self, keys: FixedKeys | None = None) -> None:
+    def __init__(self, keys: FixedKeys | None = None, *, wait: Callable[[float], object] | None = None) -> None:
         super().__init__()
         self.waits: list[float] = []
         self.keys = keys or FixedKeys({"corp": key_set(signing_key("RS256"))})
@@ -56,7 +57,7 @@ class Scene(Desk):
             self.keys,
             logout_clients([("corp", "authz"), ("corp", "web")]),
             wall=self.wall,
-            wait=self.waits.append,
+            wait=wait or self.waits.append,
         )
 
     def post(
@@ -197,3 +198,15 @@ def test_a_logout_that_isnt_known_everywhere_isnt_done(scene: Scene) -> None:
     assert json.loads(page.body)["error"] == "temporarily_unavailable"
     assert scene.revoked(sid="s-1") is RevocationKind.SESSION
     assert scene.post().status == 200
+
+
+def test_logouts_that_wait_leave_threads_for_probes() -> None:
+    """Tokens with unknown keys, posted all at once, can't use up the listener: beyond a bound they are refused."""
+    answers: list[Page] = []
+    scene = Scene(FixedKeys(), wait=lambda _: answers.append(scene.post()) if len(answers) < AT_ONCE else None)
+
+    scene.post()
+
+    assert answers[0].status == 400
+    assert b"too many logouts at once" in answers[0].body
+    assert scene.post().status == 400
