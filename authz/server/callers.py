@@ -27,7 +27,8 @@ from authz.server.tls import AllowedPeers, TlsFiles
 _CREDENTIALS: Final = struct.Struct("3i")
 _PEERGROUPS: Final = 59
 """SO_PEERGROUPS of socket(7), Linux 4.13; Python has no name for it."""
-_MAX_GROUPS: Final = 65_536
+_MAX_GROUPS: Final = 256
+"""What Python's largest answer holds; of a caller with more of them only the first group counts."""
 _ROOT: Final = 0
 
 

@@ -83,6 +83,11 @@ def test_members_of_the_sockets_group_may_where_that_is_wanted(
             SocketCallers(short, group=True).admit(pair[0])
 
 
+def test_the_kernel_says_all_groups_of_the_caller(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Supplementary ones, as the system has them for this very process."""
+    assert callers._groups_of(pair[0]) == tuple(os.getgroups())
+
+
 def ask(*words: str) -> control_client.Answer:
     arguments = parser("revoke").parse_args(["revoke", "list", *words])
     return control_client.ask(arguments, "GET", "/revocations")
