@@ -180,7 +180,8 @@ class _Comparison:
             witness = self._witness(sample, answer)
             if not _shows(witness, direction):
                 why = (
-                    "it hangs on what can't be compared: " + "; ".join(answer.opaque)
+                    "it hangs on what can't be compared: "
+                    + "; ".join(text.partition(" with [")[0] for text in answer.opaque)
                     if answer.opaque
                     else ("the request that was found is judged otherwise")
                 )

@@ -31,7 +31,7 @@ from authz.policy.document import (
     WorkloadRequirement,
 )
 from authz.policy.finite import FALSE, TRUE, Formula, Space, conjunction, disjunction
-from authz.policy.meaning import Choice
+from authz.policy.meaning import Choice, shape
 from authz.policy.presented import (
     UNUSABLE,
     Peers,
@@ -259,7 +259,7 @@ class Question:
         self, node: object, place: Position, variable: int, make: Callable[[], tuple[Outcome, ...]]
     ) -> tuple[Outcome, ...]:
         standing = place.standing
-        key = (id(node), standing.usage.vias, place.mode, self.space.values[variable])
+        key = (shape(node), standing.usage.vias, place.mode, self.space.values[variable])
         known = standing.side.outcomes
         if key not in known:
             known[key] = make()

@@ -288,6 +288,22 @@ def test_recorded_decisions_are_judged_again(
     assert {one["id"]: one["verdict"] for one in report["decisions"]} == expected
 
 
+WHEN = "{all: [{user: {groups: {any: [a]}}}, {when: \"request.method == 'GET'\"}]}"
+PUBLIC_HEALTH = '{public: "liveness only"}'
+
+
+def test_an_expression_is_opaque(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same text is the same condition; where a difference hangs on one, that is said and not guessed."""
+    old = write(tmp_path / "old", PUBLIC_HEALTH, WHEN)
+    same = write(tmp_path / "same", PUBLIC_HEALTH, WHEN.replace("{groups", "{issuer: corp, groups"))
+    without = write(tmp_path / "without", PUBLIC_HEALTH, "{user: {groups: {any: [a]}}}")
+
+    assert compared(capsys, old, same)[0] == 0
+    code, report = compared(capsys, old, without)
+    assert code == 6
+    assert [one["why"] for one in report["unproven"]] == ["it hangs on what can't be compared: request.method == 'GET'"]
+
+
 SHARED = """\
 apiVersion: authz/v1
 kind: Guardrails
