@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from authz.model.principal import Via, Workload
+from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits, RawRequest, parse_request
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Condition, Matched, Outcome, Scene, Subject
 from authz.policy.cover import plan_of
@@ -149,15 +150,11 @@ class _Search:
             self.implied.append(f"{place}: {text}")
             return
         allowed = next((run.result.case.name for run in runs if run.result.case.expected.reason is None), "")
-        expect = f"{{deny: {lost.reason.code}}}"
+        expect = f"{{deny: {_reason_without(drop, lost).code}}}"
         if allowed:
-            suggestion = (
-                f'copy the test "{allowed}", change it so that `{text}` alone doesn\'t hold, and expect {expect}'
-            )
+            suggestion = f'copy the test "{allowed}", change it so that all but this holds, and expect {expect}'
         else:
-            suggestion = (
-                f"add a test that is allowed here, and one where `{text}` alone doesn't hold that expects {expect}"
-            )
+            suggestion = f"add a test that is allowed here, and one in which all but this holds that expects {expect}"
         self.holes.append(Hole(place=place, text=text, routes=routes, suggestion=suggestion))
 
     # --- conditions that others imply ---
@@ -219,6 +216,15 @@ _VIAS: Mapping[Subject, Via] = {
     Subject.JWT_SVID: Via.JWT_SVID,
 }
 _ANY_REQUEST = parse_request(RawRequest(method="GET", target="/", authority="any.example"), Limits())
+
+
+def _reason_without(drop: Drop, lost: Condition) -> Reason:
+    """The reason of a denial by the condition alone; where a whole `user` or `workload` goes, that of its absence."""
+    if not drop.whole:
+        return lost.reason
+    if lost.subject is Subject.USER:
+        return Reason.CREDENTIAL_MISSING
+    return Reason.WORKLOAD_MISSING if lost.subject in _VIAS else lost.reason
 
 
 def _scene(workload: Workload) -> Scene:

@@ -48,6 +48,11 @@ class Drop:
     claim: int = -1
     """Index among the leaf's claim paths."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left of the leaf."""
+        return not self.field and self.claim < 0
+
     def applied(self, leaf: Leaf, issuers: Iterable[str]) -> Leaf | None:
         """What is left of the leaf; None: nothing. `issuers` are the directory's."""
         if self.claim >= 0 and isinstance(leaf, UserRequirement):

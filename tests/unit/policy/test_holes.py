@@ -100,9 +100,11 @@ def test_another_issuers_token_kills_the_mutant_of_the_issuer() -> None:
 
 
 def test_where_every_issuer_is_named_the_user_itself_is_the_mutant() -> None:
-    """Without it anybody would come in."""
+    """Without it anybody would come in, so the missing test shows no token at all."""
     allow = "{user: {issuer: [corp, partner]}}"
 
+    (hole,) = mutate(asking("allow", "[stranger]"), allow=allow).holes
+    assert "{deny: credential_missing}" in hole.suggestion
     assert [hole.text for hole in mutate(asking("allow", "[stranger]"), allow=allow).holes] == [
         "user.issuer any [corp, partner]"
     ]
@@ -115,17 +117,18 @@ def test_where_every_issuer_is_named_the_user_itself_is_the_mutant() -> None:
         ("{not: {user: {scopes: {any: [s]}}}}", "{deny: excluded}", "[full]", ""),
         ("{source: {cidrs: [10.0.0.0/8]}}", "{deny: source_not_permitted}", "[stranger]", "192.0.2.1"),
         ('{nobody: "closed"}', "{deny: nobody}", "[stranger]", ""),
+        ("{when: \"request.method != 'GET'\"}", "{deny: expression_false}", "[stranger]", ""),
     ],
 )
 def test_other_leaves_are_mutants_as_a_whole(condition: str, expect: str, acting: str, source: str) -> None:
-    """`not`, `source` and `nobody`: noticed by a test that they deny, by no other."""
+    """`not`, `source`, `nobody` and `when`: noticed by a test that they deny, by no other."""
     allow = f"{{all: [{USER}, {condition}]}}"
     issuer = asking("{deny: issuer_not_permitted}", "[partner]", name="partner", source="10.1.1.1")
 
     without = mutate(issuer, allow=allow)
     within = mutate(issuer, asking(expect, acting, name="no", source=source), allow=allow)
 
-    assert [hole.text.partition(" ")[0] for hole in without.holes] in (["not"], ["source"], ["nobody"])
+    assert [hole.text.partition(" ")[0] for hole in without.holes] in (["not"], ["source"], ["nobody"], ["when"])
     assert within.holes == ()
 
 
