@@ -91,6 +91,7 @@ class RealProvider:
                     "port": self.port,
                     "admin_port": self._admin_port,
                     "keys_file": str(directory / f"{name}-keys.json"),
+                    "state_file": str(directory / f"{name}-state.json"),
                     "clients": self._clients(logout_uri),
                     "accounts": {"alice": {"order_ids": ["42"]}, "bob": {"order_ids": ["7"]}},
                     "resources": {

@@ -5,7 +5,7 @@
 // A login asks nobody: whoever `login_hint` names is logged in and has consented. Everything else is the library's.
 //
 // node provider.mjs CONFIGURATION.json
-//   {issuer, port, admin_port, keys_file, clients: [metadata], accounts: {id: claims}, resources: {uri: settings},
+//   {issuer, port, admin_port, keys_file, state_file, clients: [metadata], accounts: {id: claims}, resources: {uri: settings},
 //    access_token_ttl, dpop_nonce}
 //
 // Admin port (loopback), each answer JSON:
@@ -63,6 +63,62 @@ function keysInForce() {
   return { signing: generations[0].map((key) => key.kid), published: generations.flat().map((key) => key.kid) };
 }
 
+// --- what the provider remembers (sessions, grants, opaque tokens): kept across rotations and restarts ---
+
+const stored = new Map(fs.existsSync(settings.state_file) ? JSON.parse(fs.readFileSync(settings.state_file, 'utf8')) : []);
+
+class Adapter {
+  constructor(model) {
+    this.model = model;
+  }
+
+  #save() {
+    fs.writeFileSync(settings.state_file, JSON.stringify([...stored]), { mode: 0o600 });
+  }
+
+  #key(id) {
+    return `${this.model}:${id}`;
+  }
+
+  #first(fits) {
+    return [...stored.values()].find(({ model, payload }) => model === this.model && fits(payload))?.payload;
+  }
+
+  async upsert(id, payload, _expiresIn) {
+    stored.set(this.#key(id), { model: this.model, payload });
+    this.#save();
+  }
+
+  async find(id) {
+    return stored.get(this.#key(id))?.payload;
+  }
+
+  async findByUid(uid) {
+    return this.#first((payload) => payload.uid === uid);
+  }
+
+  async findByUserCode(code) {
+    return this.#first((payload) => payload.userCode === code);
+  }
+
+  async consume(id) {
+    stored.get(this.#key(id)).payload.consumed = Math.floor(Date.now() / 1000);
+    this.#save();
+  }
+
+  async destroy(id) {
+    stored.delete(this.#key(id));
+    this.#save();
+  }
+
+  async revokeByGrantId(grant) {
+    for (const [key, { payload }] of stored) {
+      if (payload.grantId === grant) stored.delete(key);
+    }
+    this.#save();
+  }
+}
+
 // --- the library's configuration ---
 
 function resourceServer(_ctx, indicator) {
@@ -98,6 +154,7 @@ async function grantEverything(ctx) {
 
 function configuration() {
   return {
+    adapter: Adapter,
     clients: settings.clients,
     jwks: { keys: generations.flat() },
     cookies: { keys: ['only for tests'] },
