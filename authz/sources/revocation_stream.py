@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
@@ -88,6 +89,9 @@ class StreamJournal:
         self._verified = True
         self._lacking: set[bytes] | None = None
         """After a loss: what is in force here and wasn't met in the stream yet. It holds memory's own keys."""
+        self._sending = threading.Lock()
+        self._sent: dict[bytes, None] = {}
+        """Our own records that the store took and that weren't read back yet."""
         self._gaps = 0
         self._unreadable = 0
         self._error = ""
@@ -114,7 +118,10 @@ class StreamJournal:
         receiver.expire()
 
     def publish(self, records: tuple[Revocation, ...]) -> None:
-        self._client.append([encode(one) for one in records])
+        encoded = [encode(one) for one in records]
+        self._client.append(encoded)
+        with self._sending:
+            self._sent.update(dict.fromkeys(encoded))
 
     def history(self) -> Iterator[Revocation]:
         after = START
@@ -147,11 +154,16 @@ class StreamJournal:
 
     def _turn(self, receiver: Receiver) -> None:
         if not self._verified:
-            self._check_position(receiver)
-        entries = self._client.read(self._position, PAGE, 0.0 if self._reading_all else BLOCK_SECONDS)
+            self._compare_position(receiver)
+        with self._sending:
+            sent = tuple(self._sent)
+        following = not self._reading_all
+        entries = self._client.read(self._position, PAGE, BLOCK_SECONDS if following else 0.0)
+        self._answered = self._clock()
+        if following and self._compare_position(receiver):
+            return
         for identity, record in entries:
             self._take(identity, record, receiver)
-        self._answered = self._clock()
         if self._reading_all and len(entries) < PAGE:
             self._reading_all = False
             self._loaded = self._tried = True
@@ -159,23 +171,35 @@ class StreamJournal:
             self._give_back(self._lacking, receiver)
         receiver.hand_over()
         if not entries:
-            self._verified = False
+            self._send_again(sent)
             self._sweep_some()
 
-    def _check_position(self, receiver: Receiver) -> None:
-        if self._position != START and not self._client.has(self._position):
-            # An entry whose time was over may have been removed; reading all again then costs little and finds nothing.
-            if self._wall() < self._position_until:
-                self._gaps += 1
-                _LOG.error(
-                    "the store has lost revocations; reading all of it and giving back what is known",
-                    extra={"event": "revocations_gap", "gaps": self._gaps},
-                )
+    def _send_again(self, sent: tuple[bytes, ...]) -> None:
+        """What was taken before a read that reached the end, and was never met: a replica that took over lacks it."""
+        with self._sending:
+            lost = [record for record in sent if record in self._sent]
+        if lost:
+            self._client.append(lost)
+
+    def _compare_position(self, receiver: Receiver) -> bool:
+        """Whether the entry that was read last has gone; then everything is read again, and compared with memory."""
+        lost = self._position != START and not self._client.has(self._position)
+        # An entry whose time was over may have been removed; reading all again then costs little and finds nothing.
+        if lost and self._wall() < self._position_until:
+            self._gaps += 1
+            _LOG.error(
+                "the store has lost revocations; reading all of it and giving back what is known",
+                extra={"event": "revocations_gap", "gaps": self._gaps},
+            )
+        if lost:
             self.reconcile(receiver)
         self._verified = True
+        return lost
 
     def _take(self, identity: str, record: bytes, receiver: Receiver) -> None:
         self._position = identity
+        with self._sending:
+            self._sent.pop(record, None)
         one = _readable(record)
         if one is None:
             self._unreadable += 1

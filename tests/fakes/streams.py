@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from authz.sources.revocations import JournalError
+from authz.engine.revocations import RevocationPlane
+from authz.sources.revocation_stream import StreamJournal
+from authz.sources.revocations import JournalError, RevocationList
+from tests.fakes.clock import FakeClock
+from tests.mint.revocations import numbered
+from tests.mint.tokens import NOW
 
 
 class FakeStream:
@@ -75,6 +80,32 @@ class FakeStreamClient:
     def _answer(self) -> None:
         if self._stream.away:
             raise JournalError("away")
+
+
+class Process:
+    """One process that follows the stream, a turn at a time."""
+
+    def __init__(self, stream: FakeStream, *, capacity: int = 1000, page: int = 1000) -> None:
+        self.clock, self.wall = FakeClock(), FakeClock(NOW)
+        self.client = FakeStreamClient(stream, page=page)
+        self.delays: list[float] = []
+        self.journal = StreamJournal(self.client, clock=self.clock, wall=self.wall, jitter=lambda: 0.0)
+        self.entries = RevocationList(
+            RevocationPlane(capacity), self.journal, max_stale=30.0, wall=self.wall, clock=self.clock
+        )
+
+    def turn(self, times: int = 1) -> Process:
+        for _ in range(times):
+            self.journal.round(self.entries, self._wait)
+        return self
+
+    def knows(self, *numbers: int) -> bool:
+        return all(self.entries.covers(numbered(number)) for number in numbers)
+
+    def _wait(self, seconds: float) -> bool:
+        self.delays.append(seconds)
+        self.clock.advance(seconds)
+        return False
 
 
 def _number(identity: str) -> int:

@@ -85,6 +85,9 @@ def test_members_of_the_sockets_group_may_where_that_is_wanted(
 
 def test_the_kernel_says_all_groups_of_the_caller(pair: tuple[socket.socket, socket.socket]) -> None:
     """Supplementary ones, as the system has them for this very process."""
+    answer = pair[0].getsockopt(socket.SOL_SOCKET, callers._PEERGROUPS, 4 * callers._MAX_GROUPS)
+
+    assert len(answer) == 4 * len(os.getgroups()), "the kernel and Python take a question of this size"
     assert callers._groups_of(pair[0]) == tuple(os.getgroups())
 
 

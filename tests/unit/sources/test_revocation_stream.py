@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from authz.engine.revocations import RevocationPlane
 from authz.model.revocation import RevocationKind
 from authz.sources.revocation_records import encode
-from authz.sources.revocation_stream import BLOCK_SECONDS, MAX_RETRY, SWEEP_LEASE, StreamJournal
-from authz.sources.revocations import NotEverywhere, RevocationList, RevocationRefused
-from tests.fakes.clock import FakeClock
-from tests.fakes.streams import FakeStream, FakeStreamClient
+from authz.sources.revocation_stream import BLOCK_SECONDS, MAX_RETRY, SWEEP_LEASE
+from authz.sources.revocations import NotEverywhere, RevocationRefused
+from tests.fakes.streams import FakeStream, Process
 from tests.mint.revocations import LATER, numbered, revocation
 from tests.mint.tokens import NOW
-
-
-class Process:
-    """One process that follows the stream, a turn at a time."""
-
-    def __init__(self, stream: FakeStream, *, capacity: int = 1000, page: int = 1000) -> None:
-        self.clock, self.wall = FakeClock(), FakeClock(NOW)
-        self.client = FakeStreamClient(stream, page=page)
-        self.delays: list[float] = []
-        self.journal = StreamJournal(self.client, clock=self.clock, wall=self.wall, jitter=lambda: 0.0)
-        self.entries = RevocationList(
-            RevocationPlane(capacity), self.journal, max_stale=30.0, wall=self.wall, clock=self.clock
-        )
-
-    def turn(self, times: int = 1) -> Process:
-        for _ in range(times):
-            self.journal.round(self.entries, self._wait)
-        return self
-
-    def knows(self, *numbers: int) -> bool:
-        return all(self.entries.covers(numbered(number)) for number in numbers)
-
-    def _wait(self, seconds: float) -> bool:
-        self.delays.append(seconds)
-        self.clock.advance(seconds)
-        return False
 
 
 @pytest.fixture
@@ -184,6 +156,20 @@ def test_a_weaker_record_is_replaced_by_what_is_known(stream: FakeStream) -> Non
     one.turn(2)
 
     assert Process(stream).turn().entries.covers(numbered(1, until=LATER + 6000))
+
+
+def test_what_the_store_took_and_lost_at_once_is_sent_again(stream: FakeStream) -> None:
+    """A replica took over that hadn't got it, before anybody had read it: the entry that was read last is there."""
+    one, two = Process(stream).turn(), Process(stream).turn()
+    for number in range(2):
+        one.entries.enact(numbered(number))
+        stream.lose(f"{number + 1}-0")
+
+    one.turn(3)
+    two.turn()
+
+    assert two.knows(0, 1)
+    assert len(stream.entries) == 2
 
 
 def test_only_one_gives_back_at_a_time(stream: FakeStream) -> None:
