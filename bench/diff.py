@@ -6,6 +6,7 @@ route, and of a guardrail that covers them all.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 
@@ -89,15 +90,18 @@ def main() -> None:
     ):
         old, first = side(directory())
         new, second = side(changed)
-        start = time.perf_counter()
+        gc.freeze()
+        start, used = time.perf_counter(), time.process_time()
         difference = compare(old, new, read_user, NOW)
-        seconds = time.perf_counter() - start
+        seconds, used = time.perf_counter() - start, time.process_time() - used
+        gc.unfreeze()
         slowest = max(slowest, first + second + seconds)
         print(
-            f"{TEAMS * ROUTES} routes, {name}: loaded twice in {first + second:.2f} s, compared in {seconds:.2f} s, "
+            f"{TEAMS * ROUTES} routes, {name}: loaded twice in {first + second:.2f} s, compared in {seconds:.2f} s "
+            f"(CPU {used:.2f} s), "
             f"{len(difference.findings)} findings, {len(difference.unproven)} not proven"
         )
-    print(f"slowest in all: {slowest:.2f} s (limit {LIMIT:.0f} s: {'held' if slowest < LIMIT else 'PASSED'})")
+    print(f"slowest in all: {slowest:.2f} s (limit {LIMIT:.0f} s: {'held' if slowest < LIMIT else 'EXCEEDED'})")
 
 
 if __name__ == "__main__":
