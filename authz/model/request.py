@@ -198,7 +198,10 @@ def _check_headers(headers: Headers, limits: Limits) -> None:
     # `isprintable` clears nearly every request at a tenth of the expression's cost.
     if not all_values.isprintable() and _CONTROL.search(all_values):
         raise _malformed("a header value holds a control character (RFC 9110 §5.5)")
-    if _size(all_values) + sum(len(name) * len(headers.get_all(name)) for name in names) > limits.headers:
+    # Names are ASCII by now; only a repeated one counts more than once.
+    repeated = len(values) != len(names)
+    size = sum(len(name) * len(headers.get_all(name)) for name in names) if repeated else len(all_names)
+    if _size(all_values) + size > limits.headers:
         raise _malformed("headers larger than the limit")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 MAX_ID_BYTES: Final = 2048
@@ -29,7 +30,14 @@ class SpiffeId:
 
     @classmethod
     def parse(cls, text: str) -> SpiffeId:
-        """Read `spiffe://trust.domain/a/b`; raises `SpiffeIdError`. Nothing is folded or repaired."""
+        """Read `spiffe://trust.domain/a/b`; raises `SpiffeIdError`. Nothing is folded or repaired.
+
+        The same few workloads call again and again: what was read is kept, in bounds.
+        """
+        return _parse(text)
+
+    @classmethod
+    def _read(cls, text: str) -> SpiffeId:
         if not text.startswith(_SCHEME):
             raise SpiffeIdError("a SPIFFE ID begins with spiffe:// (SPIFFE-ID §2)")
         if len(text.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
@@ -45,6 +53,11 @@ class SpiffeId:
 
     def __str__(self) -> str:
         return f"{_SCHEME}{self.trust_domain}/{'/'.join(self.path)}"
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> SpiffeId:
+    return SpiffeId._read(text)
 
 
 def check_trust_domain(name: str) -> str:
