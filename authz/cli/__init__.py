@@ -10,7 +10,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -38,6 +37,8 @@ _COMMANDS: Final = (
     "lock",
     "decisions",
     "schema",
+    "completion",
+    "doctor",
     "config",
     "revoke",
     "issuer",
@@ -79,7 +80,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
         description="External authorization for Envoy: verifies who is calling, decides by route policies, says why.",
     )
     root.add_argument("--version", action="version", version=f"authz {__version__}")
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=root.prog)
     for command in map(_load, _chosen(chosen)):
         own = commands.add_parser(command.NAME, help=command.HELP, description=command.DESCRIPTION)
         own.set_defaults(run=command.run)
@@ -105,6 +106,8 @@ def _fail(code: int, *lines: str) -> int:
 
 
 def _bug(error: Exception) -> int:
+    import traceback
+
     if os.environ.get(_DEBUG) == "1":
         traceback.print_exc()
     place = traceback.extract_tb(error.__traceback__)[-1]
