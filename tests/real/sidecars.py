@@ -53,7 +53,7 @@ class Mesh(ProviderEdge):
         chosen = {domain.name for domain in domains}
         document = yaml.safe_load((POLICIES / "trust.yaml").read_text())
         document["trustDomains"] = {name: each for name, each in document["trustDomains"].items() if name in chosen}
-        document["peers"] = {"verified_by": verified_by, "envoy_validates_per_domain": True}
+        document["peers"] |= {"verified_by": verified_by, "envoy_validates_per_domain": True}
         self.put_policies("issuers.yaml")
         partners = (POLICIES / "partners.yaml").read_text() if len(domains) > 1 else ""
         self.put("mesh.yaml", ((POLICIES / "mesh.yaml").read_text() + partners).encode())

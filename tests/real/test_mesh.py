@@ -67,6 +67,23 @@ def test_a_person_and_a_workload_act_together(mesh: Mesh, frontend: Sidecar) -> 
     assert mesh.outcome(batch, "/orders/42", token=alice) == (403, "workload_not_permitted")
 
 
+def test_a_jwt_svid_says_who_is_behind_the_connection(mesh: Mesh, frontend: Sidecar) -> None:
+    """Out of the Workload API, for our audience, beside the connection's own SVID; and not for another audience."""
+    shop = mesh.domains[0]
+    job, other = shop.add("job"), shop.add("other-job")
+    presented = [
+        shop.jwt_svid(job, mesh.orders.spiffe_id),
+        shop.jwt_svid(other, mesh.orders.spiffe_id),
+        shop.jwt_svid(job, "spiffe://shop.example/payments"),
+    ]
+
+    answers = [mesh.call(frontend, "/tickets", headers={"x-jwt-svid": svid}) for svid in presented]
+
+    assert [answer.status for answer in answers] == [200, 403, 403]
+    assert [mesh.reason(answer) for answer in answers][:2] == ["allowed", "workload_not_permitted"]
+    assert mesh.outcome(frontend, "/tickets")[0] == 403
+
+
 def test_nobody_without_an_svid_gets_in(mesh: Mesh) -> None:
     """The validator that SPIRE hands to Envoy demands a certificate of everybody, public routes or not."""
     context = ssl._create_unverified_context()
