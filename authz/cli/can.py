@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, UNDECIDED, YES
+from authz.cli.output import add_output
 
 if TYPE_CHECKING:
     from authz.policy.meaning import Side
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", metavar="SPIFFE", help="the calling workload; none: no certificate")
     parser.add_argument("--at", default="", metavar="SPIFFE|dns:NAME", help="the protected workload, with URL")
     parser.add_argument("--now", metavar="TIME", help="as of this time, such as 2026-11-21T10:00:00Z")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

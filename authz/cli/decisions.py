@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from authz.cli.exit_codes import ENVIRONMENT, NO, YES
 from authz.cli.failure import CommandFailed
+from authz.cli.output import add_output
 
 NAME: Final = "decisions"
 HELP: Final = "sum up an audit trail: decisions by route, candidates that disagree"
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="an audit trail (newline-delimited JSON), - for standard input")
     parser.add_argument("--diverging", action="store_true", help="only decisions whose candidate disagrees")
     parser.add_argument("--policy", metavar="NAME", help="only decisions of this policy")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

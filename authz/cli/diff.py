@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, UNDECIDED, YES
+from authz.cli.output import add_output, show
 
 if TYPE_CHECKING:
     from authz.policy.difference import Difference
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", metavar="OLD", help="the policy before: a directory, or REVISION:PATH")
     parser.add_argument("new", metavar="NEW", help="the policy after")
     parser.add_argument("--git", action="store_true", help="read both as REVISION:PATH, whatever directories there are")
-    parser.add_argument("--output", choices=("text", "json", "markdown"), default="text", help="default: text")
+    add_output(parser, "json", "markdown")
     parser.add_argument(
         "--forbid", choices=("gained",), help="exit code 1 only if somebody gains access; who loses it is shown"
     )
@@ -40,10 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     import gc
 
     from authz.cli.moment import moment
+    from authz.cli.progress import progress
     from authz.cli.revisions import read_side
     from authz.cli.witness import read_user
 
-    old, new = (read_side(where, git=arguments.git) for where in (arguments.old, arguments.new))
+    with progress(f"reading {arguments.old} and {arguments.new}"):
+        old, new = (read_side(where, git=arguments.git) for where in (arguments.old, arguments.new))
     # Both sides stay until the end: walking them again and again would only cost time.
     gc.freeze()
     if arguments.replay is not None:
@@ -54,16 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     from authz.policy.difference import compare
 
     now = float(int(moment(arguments.now)))
-    difference = compare(old, new, read_user, now)
+    with progress(f"comparing {arguments.old} and {arguments.new}"):
+        difference = compare(old, new, read_user, now)
     context = diff_report.Context(arguments.old, arguments.new, old.policy, new.policy, now)
     if arguments.output == "json":
         import json
 
         print(json.dumps(diff_report.as_json(difference, context), indent=2))
     else:
-        lines = diff_report.as_markdown if arguments.output == "markdown" else diff_report.as_text
-        for line in lines(difference, context):
-            print(line)
+        show((diff_report.as_markdown if arguments.output == "markdown" else diff_report.as_text)(difference, context))
     if difference.unproven and arguments.output != "json":
         print(f"authz: {len(difference.unproven)} kinds of requests are not proven either way", file=sys.stderr)
     return _exit_code(difference, arguments.forbid)

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, UNDECIDED, YES
+from authz.cli.output import add_output, show
 
 if TYPE_CHECKING:
     from authz.model.decision import Decision
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check-request", metavar="FILE", help="explain this saved CheckRequest (JSON or binary, - for stdin) instead",
     )
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
     parser.add_argument("--now", metavar="TIME", help="decide as of this time, such as 2026-11-21T10:00:00Z")
     _add_request(parser.add_argument_group("the request"))
     _add_user(parser.add_argument_group("the user"))
@@ -44,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     directory = read(arguments.directory)
     if directory.policy is None:
-        for line in as_text(directory.faults, directory.files):
-            print(line, file=sys.stderr)
+        show(as_text(directory.faults, directory.files), sys.stderr)
         return POLICY_INVALID
     if errors := count_errors(directory.faults):
         print(f"authz: the directory has faults ({errors}); `authz lint` lists them", file=sys.stderr)
@@ -55,8 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(json.dumps(explain_report.as_json(decision, directory.policy.revision), indent=2))
     else:
-        for line in explain_report.as_text(decision, directory.policy.revision):
-            print(line)
+        show(explain_report.as_text(decision, directory.policy.revision))
     return _exit_code(decision)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, YES
+from authz.cli.output import add_output, show
 
 if TYPE_CHECKING:
     from authz.cli.policy_directory import ReadDirectory
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 _FAILING: Final = frozenset({"guardrail-expired", "candidate-expired"})
 """Warnings that the service lives with and that fail lint all the same (policy language §6)."""
-_OUTPUTS: Final = ("text", "json", "sarif", "github")
 NAME: Final = "lint"
 HELP: Final = "report every fault of a policy directory"
 DESCRIPTION: Final = (
@@ -26,7 +26,7 @@ DESCRIPTION: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
-    parser.add_argument("--output", choices=_OUTPUTS, default="text", help="default: text")
+    add_output(parser, "json", "sarif", "github")
     parser.add_argument("--now", metavar="TIME", help="judge dates as of this time, such as 2026-11-21T10:00:00Z")
     parser.add_argument("--strict", action="store_true", help="warnings end with exit code 1")
 
@@ -38,10 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     from authz.cli import fault_report
     from authz.cli.moment import moment
     from authz.cli.policy_directory import read
+    from authz.cli.progress import progress
 
     today = datetime.fromtimestamp(moment(arguments.now), UTC).date()
-    directory = read(arguments.directory, today=today, tests=True)
-    files, faults = directory.files, _with_advice(directory)
+    with progress(f"linting {arguments.directory}"):
+        directory = read(arguments.directory, today=today, tests=True)
+        files, faults = directory.files, _with_advice(directory)
     errors = fault_report.count_errors(faults)
     _print(arguments.output, arguments.directory, files, faults)
     if errors:
@@ -62,11 +64,9 @@ def _print(output: str, directory: str, files: Mapping[str, bytes], faults: tupl
     elif output == "sarif":
         print(json.dumps(fault_annotations.as_sarif(faults, directory), indent=2))
     elif output == "github":
-        for line in fault_annotations.as_github(faults, directory):
-            print(line)
+        show(fault_annotations.as_github(faults, directory))
     else:
-        for line in fault_report.as_text(faults, files):
-            print(line)
+        show(fault_report.as_text(faults, files))
         print(fault_report.summary(faults, len(files)))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from authz.cli import serve
 from authz.cli.exit_codes import ENVIRONMENT, NO, POLICY_INVALID, YES
 from authz.cli.failure import CommandFailed
+from authz.cli.output import add_output
 
 if TYPE_CHECKING:
     from authz.config.settings import Settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """DIR, the form of the report, and the flags of `serve`."""
     parser.add_argument("directory", metavar="DIR", nargs="?", help="policy directory; default: that of the settings")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
     serve.add_arguments(parser)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         if written == wanted:
             return YES
         print(f"{path}: lock-stale: it isn't what the policy says; `authz lock {arguments.directory}` renews it")
-        lines = difflib.unified_diff(
+        from difflib import unified_diff
+
+        lines = unified_diff(
             (written or "").splitlines(), wanted.splitlines(), f"{path} as written", "as the policy says", lineterm=""
         )
         for line in lines:

@@ -6,16 +6,14 @@ policy directory reads counts; a symbolic link in a revision is refused, since w
 
 from __future__ import annotations
 
-import io
-import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import ENVIRONMENT, POLICY_INVALID, USAGE
 from authz.cli.failure import CommandFailed
+from authz.cli.output import show
 
 if TYPE_CHECKING:
     from authz.policy.meaning import Side
@@ -42,13 +40,14 @@ def read_side(where: str, *, git: bool = False) -> Side:
     from authz.cli import fault_report
 
     if policy is None or fault_report.count_errors(faults):
-        for line in fault_report.as_text(faults, files):
-            print(line, file=sys.stderr)
+        show(fault_report.as_text(faults, files), sys.stderr)
         raise CommandFailed(POLICY_INVALID, f"{where}: the policy is invalid")
     return Side(policy, parsed)
 
 
 def _files_of_revision(where: str) -> Mapping[str, bytes]:
+    import subprocess
+
     revision, colon, path = where.partition(":")
     if not (revision and colon) or revision.startswith("-"):
         raise CommandFailed(USAGE, f"{where}: write REVISION:PATH")
@@ -69,6 +68,9 @@ def _files_of_revision(where: str) -> Mapping[str, bytes]:
 
 def files_of_archive(data: bytes, where: str) -> dict[str, bytes]:
     """The policy files of a tar archive; raises `CommandFailed` for a link."""
+    import io
+    import tarfile
+
     files: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:

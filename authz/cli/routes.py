@@ -6,6 +6,7 @@ import argparse
 from typing import Final
 
 from authz.cli.exit_codes import YES
+from authz.cli.output import add_output
 
 NAME: Final = "routes"
 HELP: Final = "list every route and who may call it"
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is asked about, and the form of the report."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory, or REVISION:PATH")
     parser.add_argument("--policy", metavar="NAME", help="only this policy's")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import ENVIRONMENT, POLICY_INVALID, TESTS_FAILED, YES
+from authz.cli.output import add_output, show
 
 if TYPE_CHECKING:
     from authz.cli.rehearsal import Rehearsal
@@ -23,7 +24,7 @@ DESCRIPTION: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory, which tests, what else to find out."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory")
-    parser.add_argument("--output", choices=("tree", "json", "junit"), default="tree", help="default: tree")
+    add_output(parser, "json", "junit")
     parser.add_argument(
         "-k", dest="only", default="", metavar="SUBSTRING", help="only tests whose POLICY/NAME holds it"
     )
@@ -50,15 +51,17 @@ def _run(arguments: argparse.Namespace) -> int:
     from authz.cli import rehearsal
     from authz.cli.fault_report import as_text, count_errors
     from authz.cli.policy_directory import is_unreadable, read
+    from authz.cli.progress import progress
     from authz.policy.faults import Severity
 
-    directory = read(arguments.directory, tests=True, references=False)
+    with progress(f"reading {arguments.directory}"):
+        directory = read(arguments.directory, tests=True, references=False)
     if directory.policy is None or count_errors(directory.faults):
         errors = (fault for fault in directory.faults if fault.severity is Severity.ERROR)
-        for line in as_text(errors, directory.files):
-            print(line, file=sys.stderr)
+        show(as_text(errors, directory.files), sys.stderr)
         return ENVIRONMENT if is_unreadable(directory.faults) else POLICY_INVALID
-    done = rehearsal.rehearse(directory, only=arguments.only, cover=arguments.cover, mutate=arguments.mutate)
+    with progress(f"testing {arguments.directory}"):
+        done = rehearsal.rehearse(directory, only=arguments.only, cover=arguments.cover, mutate=arguments.mutate)
     _print(done, arguments.output)
     return _exit_code(done, arguments.fail_under)
 
@@ -77,8 +80,7 @@ def _print(done: Rehearsal, output: str) -> None:
     else:
         from authz.cli.rehearsal_report import as_tree
 
-        for line in as_tree(done):
-            print(line)
+        show(as_tree(done))
 
 
 def _exit_code(done: Rehearsal, fail_under: float | None) -> int:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from authz.cli.exit_codes import NO, YES
+from authz.cli.output import add_output
 
 if TYPE_CHECKING:
     from authz.model.decision import Denial
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="http://HOST/PATH or HOST/PATH")
     parser.add_argument("--at", default="", metavar="SPIFFE|dns:NAME", help="the protected workload")
     parser.add_argument("--service", default="", metavar="NAME", help="Envoy's authz.service of the route")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

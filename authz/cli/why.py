@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authz.cli.exit_codes import NO, POLICY_INVALID, UNDECIDED, YES
 from authz.cli.failure import CommandFailed
+from authz.cli.output import add_output, show
 
 if TYPE_CHECKING:
     from authz.cli.history import State
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the decision id, as the client and x-authz-decision-id show it")
     parser.add_argument("--audit", metavar="FILE", required=True, help="the audit log, - for standard input")
     parser.add_argument("--policy", metavar="DIR", help="the policy directory")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
+    add_output(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         _print_json(entry, state, note)
     else:
-        for line in _text(entry, state, note):
-            print(line)
+        show(_text(entry, state, note))
     if entry.get("result") == "allow":
         return YES
     return UNDECIDED if entry.get("status") == 503 else NO

@@ -6,7 +6,6 @@ Owns nothing but the comparison; messages are put together where the fault is fo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 MAX_WORD: Final = 64
@@ -18,6 +17,8 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` most likely stands for; None when nothing is close."""
     if len(word) > MAX_WORD:
         return None
+    from difflib import get_close_matches  # only a misspelt word is worth loading it
+
     folded = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}
     matches = get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=_CLOSE_ENOUGH)
     return folded[matches[0]] if matches else None
