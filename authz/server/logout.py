@@ -23,8 +23,8 @@ from authz.authn.jws import malformed
 from authz.authn.logout_token import Logout, verify_logout
 from authz.engine.ports import IssuerKeys
 from authz.engine.users import KeySearch
-from authz.model.errors import Refused, Unavailable
-from authz.model.issuer import IssuerSettings
+from authz.model.errors import Refused
+from authz.model.issuer import IssuerSettings, JwksFile
 from authz.model.reason import Reason
 from authz.model.revocation import RevocationKind
 from authz.server.http_door import THREADS, HttpRequest, Page
@@ -33,6 +33,7 @@ from authz.server.revoking import EVERYWHERE, Act, ActRefused, Revoker
 _LOG: Final = logging.getLogger("authz.server")
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
+_A_FETCH_MAY_HELP: Final = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
 MAX_TOKEN_BYTES: Final = 16 * 1024
 MAX_REMEMBERED: Final = 10_000
 """Logout tokens that are known to have been taken. One that was forgotten and comes again changes nothing: its entries
@@ -40,10 +41,10 @@ are those of the first time, with the same times."""
 AT_ONCE: Final = THREADS // 2
 """Logouts that are worked on at the same time. They may wait for keys and for the store, and whoever reaches the admin
 address can post some: half of its threads stay free for probes and scrapes."""
-KEY_WAITS: Final = 30
+DEFAULT_PATIENCE: Final = 12.0
+"""Seconds that a key is waited for: longer than the cooldown of fetches (`keys.cooldown`). A provider signs with a new
+key at times and tells of a logout only once; what it told is done even if it has hung up by then."""
 KEY_WAIT_SECONDS: Final = 0.1
-"""A provider signs with a new key at times, and tells of a logout only once: the fetch is waited for, here where no
-request of a user waits."""
 
 
 class LogoutEndpoint:
@@ -56,6 +57,7 @@ class LogoutEndpoint:
         keys: IssuerKeys,
         clients: Mapping[str, frozenset[str]],
         *,
+        patience: float = DEFAULT_PATIENCE,
         wall: Callable[[], float] = time.time,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -63,6 +65,7 @@ class LogoutEndpoint:
         self._issuers = issuers
         self._keys = keys
         self._clients = clients
+        self._patience = patience
         self._wall = wall
         self._wait = wait
         self._taken = _Taken()
@@ -101,12 +104,16 @@ class LogoutEndpoint:
         return Page(200, _JSON, b"{}")
 
     def _verified(self, token: str, settings: IssuerSettings, clients: frozenset[str]) -> Logout:
-        for _ in range(KEY_WAITS):
+        """The logout, once the key is there that the token names; raises `Refused`."""
+        left = 0 if isinstance(settings.keys, JwksFile) else round(self._patience / KEY_WAIT_SECONDS)
+        while True:
             try:
                 return self._verify(token, settings, clients)
-            except Unavailable:
-                self._wait(KEY_WAIT_SECONDS)
-        return self._verify(token, settings, clients)
+            except Refused as error:
+                if error.reason not in _A_FETCH_MAY_HELP or not left:
+                    raise
+            left -= 1
+            self._wait(KEY_WAIT_SECONDS)
 
     def _verify(self, token: str, settings: IssuerSettings, clients: frozenset[str]) -> Logout:
         search = KeySearch(self._keys, settings)

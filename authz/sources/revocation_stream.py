@@ -90,8 +90,8 @@ class StreamJournal:
         self._lacking: set[bytes] | None = None
         """After a loss: what is in force here and wasn't met in the stream yet. It holds memory's own keys."""
         self._sending = threading.Lock()
-        self._sent: dict[bytes, None] = {}
-        """Our own records that the store took and that weren't read back yet."""
+        self._sent: dict[bytes, bool] = {}
+        """Our own records that weren't read back yet, and whether the store has taken them."""
         self._gaps = 0
         self._unreadable = 0
         self._error = ""
@@ -119,9 +119,15 @@ class StreamJournal:
 
     def publish(self, records: tuple[Revocation, ...]) -> None:
         encoded = [encode(one) for one in records]
-        self._client.append(encoded)
         with self._sending:
-            self._sent.update(dict.fromkeys(encoded))
+            self._sent.update(dict.fromkeys(encoded, False))
+        taken = False
+        try:
+            self._client.append(encoded)
+            taken = True
+        finally:
+            with self._sending:
+                self._settle(encoded, taken=taken)
 
     def history(self) -> Iterator[Revocation]:
         after = START
@@ -156,7 +162,7 @@ class StreamJournal:
         if not self._verified:
             self._compare_position(receiver)
         with self._sending:
-            sent = tuple(self._sent)
+            sent = tuple(record for record, taken in self._sent.items() if taken)
         following = not self._reading_all
         entries = self._client.read(self._position, PAGE, BLOCK_SECONDS if following else 0.0)
         self._answered = self._clock()
@@ -173,6 +179,14 @@ class StreamJournal:
         if not entries:
             self._send_again(sent)
             self._sweep_some()
+
+    def _settle(self, records: list[bytes], *, taken: bool) -> None:
+        """They may have been read back while the store's answer was on its way. Under the lock."""
+        for record in records:
+            if taken and record in self._sent:
+                self._sent[record] = True
+            elif not taken:
+                self._sent.pop(record, None)
 
     def _send_again(self, sent: tuple[bytes, ...]) -> None:
         """What was taken before a read that reached the end, and was never met: a replica that took over lacks it."""
@@ -212,18 +226,21 @@ class StreamJournal:
             self._lacking.discard(one.key)
 
     def _give_back(self, lacking: set[bytes], receiver: Receiver) -> None:
-        """Add what the store lacks. Others do the same: who comes second has met those entries by then."""
+        """Add what the store lacks. Others do the same: who comes second reads what the first has added."""
         if lacking and not self._client.lease("restore", RESTORE_LEASE):
             return
+        while lacking and (entries := self._client.read(self._position, PAGE, 0.0)):
+            for identity, record in entries:
+                self._take(identity, record, receiver)
         now = self._wall()
         missing = (filed for filed in receiver.filed() if filed.key in lacking and filed.until > now)
         count = 0
         while batch := [_restored(filed) for filed in itertools.islice(missing, RESTORE_BATCH)]:
             self._client.append(batch)
             count += len(batch)
-        if lacking:
-            self._client.release("restore")
         self._lacking = None
+        # An empty set took no lease, unless the reading above has emptied it.
+        self._client.release("restore")
         if count:
             _LOG.warning(
                 "revocations were given back to the store", extra={"event": "revocations_restored", "count": count}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,13 +12,13 @@ import pytest
 
 from authz.authn.keys import KeySet, import_key_set
 from authz.model.errors import Refused, Unavailable
-from authz.model.issuer import ALGORITHMS, IssuerSettings
+from authz.model.issuer import ALGORITHMS, IssuerSettings, JwksFile
 from authz.model.reason import Reason
 from authz.model.revocation import RevocationKind
 from authz.server.http_door import HttpRequest, Page
-from authz.server.logout import AT_ONCE, KEY_WAITS, LogoutEndpoint, logout_clients
+from authz.server.logout import AT_ONCE, DEFAULT_PATIENCE, LogoutEndpoint, logout_clients
 from tests.fakes.ports import FixedKeys
-from tests.fakes.revoking import Desk
+from tests.fakes.revoking import CORP, Desk
 from tests.mint import logout_tokens
 from tests.mint.keys import jwk_set, other_key, signing_key
 from tests.mint.principals import user
@@ -39,6 +40,8 @@ class SlowKeys(FixedKeys):
 
     def unknown(self, issuer: IssuerSettings) -> Refused:
         self._left -= 1
+        if self._left == 1:
+            return Refused(Reason.TOKEN_KEY_UNKNOWN, "just fetched")
         if self._left == 0:
             self.sets["corp"] = key_set(signing_key("RS256"))
         return Unavailable(Reason.KEYS_UNAVAILABLE, "being fetched")
@@ -173,11 +176,20 @@ def test_an_issuer_that_left_the_policies_is_not_heard(scene: Scene) -> None:
 
 
 def test_a_new_key_is_waited_for() -> None:
-    """A provider tells of a logout once; here no request of a user waits."""
+    """Through a fetch and through its cooldown: a provider tells of a logout once, and no user waits here."""
     scene = Scene(SlowKeys(looks=3))
 
     assert scene.post().status == 200
     assert len(scene.waits) == 3
+
+
+def test_keys_out_of_a_file_are_not_waited_for() -> None:
+    """Nothing brings another one."""
+    scene = Scene(FixedKeys({"corp": key_set(other_key("RS256", "old"))}))
+    scene.issuers = {"corp": replace(CORP, keys=JwksFile("corp.json"))}
+
+    assert scene.post().status == 400
+    assert scene.waits == []
 
 
 def test_keys_that_dont_come_end_in_an_error() -> None:
@@ -185,7 +197,7 @@ def test_keys_that_dont_come_end_in_an_error() -> None:
     scene = Scene(FixedKeys())
 
     assert scene.post().status == 400
-    assert len(scene.waits) == KEY_WAITS
+    assert sum(scene.waits) == pytest.approx(DEFAULT_PATIENCE)
 
 
 def test_a_logout_that_isnt_known_everywhere_isnt_done(scene: Scene) -> None:
