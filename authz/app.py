@@ -60,8 +60,8 @@ from authz.sources.workload_api import WorkloadApi
 _LOG: Final = logging.getLogger("authz.app")
 
 
-def serve(settings: Settings, events: Events) -> bool:
-    """Run until a stop is asked for; whether every check in flight was finished."""
+def serve(settings: Settings, events: Events, *, started: Callable[[], None] = lambda: None) -> bool:
+    """Run until a stop is asked for; whether every check in flight was finished. `started` is called once it serves."""
     with ExitStack() as closing:
         audit = _audit(settings, closing)
         metrics = Metrics()
@@ -103,6 +103,7 @@ def serve(settings: Settings, events: Events) -> bool:
         _start_admin(settings, AdminPages(readiness, metrics.exposition, logout), closing)
         listening = _start(fronts)
         _announce(settings, sources, listening, chosen)
+        started()
         _warn_of_strict_issuers(sources)
 
         lifecycle.run(
@@ -151,7 +152,9 @@ def _start_revoking(
     for door in doors_of(settings, Control(revoker, revocations)):
         closing.callback(door.close)
         _LOG.info("revocations are taken", extra={"event": "revoking", "address": door.start()})
-    return LogoutEndpoint(revoker, issuers, sources.keys, logout_clients(settings.revocation.logout)).answer
+    clients = logout_clients(settings.revocation.logout)
+    patience = settings.keys.cooldown + settings.keys.timeout
+    return LogoutEndpoint(revoker, issuers, sources.keys, clients, patience=patience).answer
 
 
 def _unrecorded(_record: RevocationRecord) -> None:

@@ -10,7 +10,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from authz import __version__
@@ -55,8 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     chosen = next((word for word in words if not word.startswith("-")), "")
     parsed = parser(chosen).parse_args(words)
+    return outcome(lambda: parsed.run(parsed))
+
+
+def outcome(run: Callable[[], int]) -> int:
+    """The exit code of something that may fail; what ended it is said on standard error."""
     try:
-        code: int = parsed.run(parsed)
+        code = run()
         sys.stdout.flush()
         return code
     except CommandFailed as failure:

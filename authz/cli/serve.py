@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,14 +14,17 @@ from authz.cli.failure import CommandFailed
 
 if TYPE_CHECKING:
     from authz.config.load import LoadedSettings
+    from authz.config.settings import Settings
     from authz.policy.faults import Fault
+    from authz.server.lifecycle import Events
 
 NAME: Final = "serve"
 HELP: Final = "run the service"
 DESCRIPTION: Final = (
     "Runs the service. SIGTERM and SIGINT drain and exit; a second one exits at once. SIGHUP reloads the policy "
-    "directory and opens the audit file again. Settings come from flags, AUTHZ_… variables, the file and defaults, "
-    "in this order; `authz config show` prints each with its origin."
+    "directory and opens the audit file again. With `--workers` several processes do, each at addresses of its own; "
+    "one that dies is started again, and they drain in turn. Settings come from flags, AUTHZ_… variables, the file "
+    "and defaults, in this order; `authz config show` prints each with its origin."
 )
 
 
@@ -50,19 +53,43 @@ def run(arguments: argparse.Namespace) -> int:
     # gRPC's core writes a line of its own for each failed handshake, which anybody can cause, between our JSON lines.
     # GRPC_VERBOSITY=INFO brings them back, for finding out why an Envoy can't connect.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from authz import app
-    from authz.model.errors import SettingsError
     from authz.observe import logs
-    from authz.server.front import ListenError
     from authz.server.lifecycle import Events
-    from authz.sources.reload import PolicyRefused
 
     settings = load(arguments).settings
     logs.configure(level=settings.log.level, form=settings.log.format)
     events = Events()
     events.install()
+    if settings.workers > 1:
+        return _supervise(settings, events)
+    return _serve(settings, events, lambda: None)
+
+
+def _supervise(settings: Settings, events: Events) -> int:
+    """Several processes. Nothing of the service is imported here: a fork must find no thread and no gRPC."""
+    from authz import cli
+    from authz.config.workers import for_worker
+    from authz.observe import logs
+    from authz.server.workers import Supervisor
+
+    def run_worker(index: int, orders: Events, started: Callable[[], None]) -> int:
+        logs.configure(level=settings.log.level, form=settings.log.format, worker=index)
+        return cli.outcome(lambda: _serve(for_worker(settings, index), orders, started))
+
+    limit = settings.health_wait + settings.drain_grace
+    return Supervisor(
+        settings.workers, run_worker, events, failed=ENVIRONMENT, cut_short=NO, drain_limit=limit,
+    ).serve()
+
+
+def _serve(settings: Settings, events: Events, started: Callable[[], None]) -> int:
+    from authz import app
+    from authz.model.errors import SettingsError
+    from authz.server.front import ListenError
+    from authz.sources.reload import PolicyRefused
+
     try:
-        clean = app.serve(settings, events)
+        clean = app.serve(settings, events, started=started)
     except PolicyRefused as refused:
         for line in _fault_lines(settings.policy_dir, refused.faults):
             print(line, file=sys.stderr)

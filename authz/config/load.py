@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from authz.config import workers
 from authz.config.settings import Descriptor, Settings, TlsSettings, build, descriptors, groups, value_of
 from authz.model.errors import SettingsError
 from authz.policy import yaml_reader
@@ -236,6 +237,7 @@ def _contradictions(settings: Settings, origins: Mapping[str, Origin]) -> Iterat
     if settings.dpop.nonce_key_file is not None and not settings.dpop.nonces:
         yield f"{origins['dpop.nonce_key_file']}: dpop.nonce_key_file: it isn't used unless dpop.nonces is true"
     yield from _exposed(settings, origins)
+    yield from (f"{origins['workers']}: workers: {sentence}" for sentence in workers.contradictions(settings))
 
 
 def _tls(tls: TlsSettings, origins: Mapping[str, Origin]) -> Iterator[str]:

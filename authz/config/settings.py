@@ -260,6 +260,10 @@ class Settings:
         Many(Address(), required=True), (ListenAddress(host="127.0.0.1", port=9000),),
         "Addresses that Envoy's checks are answered on.",
     )
+    workers: int = _setting(
+        Count(1, 64), 1,
+        "Processes. Worker i (from 0) listens on port + 10·i of each address here and of admin_listen, or on PATH.i.",
+    )
     admin_listen: ListenAddress | None = _setting(
         Optional(Address()), ListenAddress(host="127.0.0.1", port=9001),
         "Address of /livez, /readyz, /metrics and /logout (no TLS; keep it inside).",

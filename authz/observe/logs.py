@@ -51,10 +51,15 @@ class TextFormatter(logging.Formatter):
         return f"{timestamp(record.created)} {record.levelname.lower():7} {message} {fields}".rstrip()
 
 
-def configure(*, level: str = "info", form: str = "json", stream: IO[str] | None = None) -> None:
-    """Send the logs of this package, and warnings of the libraries beneath it, to `stream` (stderr)."""
+def configure(
+    *, level: str = "info", form: str = "json", stream: IO[str] | None = None, worker: int | None = None
+) -> None:
+    """Send the logs of this package, and warnings of the libraries beneath it, to `stream` (stderr). With several
+    processes each line says which `worker` wrote it."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    if worker is not None:
+        handler.addFilter(lambda record: record.__dict__.setdefault("worker", worker) is not None)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

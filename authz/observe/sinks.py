@@ -5,7 +5,10 @@ Owns: opening, whole-line writes, noticing rotation. Must not: buffer beyond one
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -58,13 +61,18 @@ class FileSink:
 
 
 class DescriptorSink:
-    """Writes to a descriptor that somebody else owns: standard output."""
+    """Writes to a descriptor that somebody else owns: standard output.
+
+    Several workers share it. A pipe takes more than 4 KiB in pieces (pipe(7), PIPE_BUF), so whoever writes holds a
+    lock on it; a file opened for appending needs none.
+    """
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
 
     def write(self, lines: bytes) -> None:
-        _write_all(self._descriptor, lines)
+        with _alone(self._descriptor):
+            _write_all(self._descriptor, lines)
 
     def reopen(self) -> None:
         """Nothing to do: whoever rotates holds the other end."""
@@ -80,6 +88,20 @@ def open_sink(path: Path | None) -> Sink:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+
+
+@contextlib.contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Hold the lock of what the descriptor leads to, where there can be one."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

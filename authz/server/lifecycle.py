@@ -19,7 +19,7 @@ from typing import Final
 from authz.server.front import Front
 
 _LOG: Final = logging.getLogger("authz.server")
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 TICK_SECONDS: Final = 0.2
 """How soon a change of readiness shows in gRPC health."""
 _AFTER_GRACE: Final = 1.0
@@ -49,7 +49,7 @@ class Events:
 
     def install(self) -> None:
         """Take SIGTERM, SIGINT and SIGHUP; from the main thread only."""
-        for number in _SIGNALS:
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
 
     def put(self, event: Event) -> None:
