@@ -89,7 +89,7 @@ def test_nobody_without_an_svid_gets_in(mesh: Mesh) -> None:
     context = ssl._create_unverified_context()
 
     # The alert, or the closed connection when that is seen first.
-    with pytest.raises((ssl.SSLError, ConnectionError), match="CERTIFICATE_REQUIRED|EOF|[Rr]eset|closed"):
+    with pytest.raises((ssl.SSLError, ConnectionError), match=r"CERTIFICATE_REQUIRED|EOF|[Rr]eset|closed"):
         mesh.send_tls(mesh.orders.inbound, "/healthz", context)
 
 
