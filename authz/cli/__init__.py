@@ -39,6 +39,7 @@ _COMMANDS: Final = (
     "schema",
     "completion",
     "doctor",
+    "envoy",
     "config",
     "revoke",
     "issuer",
