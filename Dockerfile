@@ -18,7 +18,7 @@ WORKDIR /build
 COPY deploy/image/ deploy/image/
 COPY pyproject.toml constraints.txt ./
 # What changes seldom first: the packages, then the service.
-RUN deploy/image/install dependencies /opt/authz project redis cel && deploy/image/install beside /opt/demo demo
+RUN deploy/image/install dependencies /opt/authz project extras && deploy/image/install beside /opt/demo demo
 COPY README.md LICENSE ./
 COPY docs/faults/ docs/faults/
 COPY authz/ authz/

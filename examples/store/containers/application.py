@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from examples.store.containers import layout
-from examples.store.containers.stopping import told_to_stop
+from examples.store.containers.life import told_to_stop
 from examples.store.services import Application
 
 

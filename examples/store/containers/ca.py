@@ -1,23 +1,17 @@
 """`python -m examples.store.containers.ca`: hands out identities, configuration and secrets, and renews what expires.
 
 Owns: everything in the volumes that isn't written while requests run. Must not: listen anywhere.
-With IDENTITIES=spire the Envoys and authz get their SVIDs from SPIRE's agents instead, and this copies the bundle
-that SPIRE's server publishes to where authz reads it.
+With IDENTITIES=spire the Envoys and authz get their SVIDs from SPIRE's agents instead.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import json
 import os
 import secrets
-import ssl
 import sys
-import threading
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +20,7 @@ import yaml
 from examples.store import envoys
 from examples.store.ca import SVID_LIFETIME, Authority, KeyPair
 from examples.store.containers import layout, spire
-from examples.store.containers.stopping import told_to_stop
+from examples.store.containers.life import ready, told_to_stop
 from examples.store.provider import ACCOUNTS, BATCH, SigningKeys
 from examples.store.store import (
     AUTHZ_ID,
@@ -43,10 +37,6 @@ from examples.store.store import (
 )
 
 _ROOT_LIFETIME = dt.timedelta(days=90)
-_READY = Path("/tmp/ready")
-"""In this container's own memory, looked at by its health check."""
-_BUNDLE_INTERVAL = 2.0
-"""Seconds; SPIRE's bundle."""
 
 
 class Issuing:
@@ -73,10 +63,9 @@ class Issuing:
         services = {name: service.spiffe_id for name, service in SERVICES.items()}
         for name, spiffe_id in {**services, **OTHER_WORKLOADS}.items():
             self._callers.add(name, spiffe_id)
+        replace_file(layout.BUNDLE, self._mesh.bundle())
         if self._with_spire:
             spire.write_configuration(self._web, self._mesh)
-        else:
-            replace_file(layout.BUNDLES / "shop.json", self._mesh.bundle())
         self._write_server_certificates()
 
     def renew(self) -> None:
@@ -168,34 +157,16 @@ def _authority(name: str, *, trust_domain: str = "") -> Authority:
     return made
 
 
-def _copy_bundle(tls: ssl.SSLContext) -> None:
-    """What SPIRE's server publishes, to where authz reads it."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(spire.BUNDLE_URL, context=tls, timeout=5) as answer:
-        bundle, target = answer.read(), layout.BUNDLES / "shop.json"
-        if not target.exists() or target.read_bytes() != bundle:
-            replace_file(target, bundle)
-
-
-def _ticks(ended: threading.Event, seconds: float) -> Iterator[None]:
-    while not ended.wait(seconds):
-        yield
-
-
 def main() -> int:
     """Write, say so, renew until told to stop."""
     ended = told_to_stop()
     with_spire = os.environ.get("IDENTITIES", "files") == "spire"
     issuing = Issuing(with_spire=with_spire)
     issuing.begin()
-    _READY.touch()
+    ready()
     print(f"identities from {'SPIRE' if with_spire else 'files'}, secrets and configuration are in place", flush=True)
-    interval = _BUNDLE_INTERVAL if with_spire else SVID_LIFETIME.total_seconds() / 2
-    rounds_to_renewal = max(1, round(SVID_LIFETIME.total_seconds() / 2 / interval))
-    for count, _ in enumerate(_ticks(ended, interval), start=1):
-        if with_spire:
-            _copy_bundle(layout.web_tls())
-        if count % rounds_to_renewal == 0:
-            issuing.renew()
+    while not ended.wait(SVID_LIFETIME.total_seconds() / 2):
+        issuing.renew()
     return 0
 
 

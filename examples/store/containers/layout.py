@@ -26,6 +26,7 @@ BUNDLES = ROOT / "bundles"
 
 WEB_CA = PUBLIC / "web-ca.pem"
 MESH_CA = PUBLIC / "mesh-ca.pem"
+BUNDLE = PUBLIC / "bundle.json"
 PASSWORDS = SECRETS / "passwords.json"
 
 ISSUERS = {"corp": "https://idp.shop.example", "partner": "https://idp.partner.example"}

@@ -10,7 +10,7 @@ import ssl
 import sys
 
 from examples.store.containers import layout
-from examples.store.containers.stopping import told_to_stop
+from examples.store.containers.life import told_to_stop
 from examples.store.provider import Provider, SigningKeys
 from examples.store.provider_web import ProviderServer
 

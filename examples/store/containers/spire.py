@@ -36,8 +36,13 @@ server {{
     bundle_endpoint {{
       address = "0.0.0.0"
       port = 8443
+      refresh_hint = "5m"
       profile "https_web" {{
-        serving_cert_file {{ cert_file_path = "{place}/tls.pem", key_file_path = "{place}/tls.pem" }}
+        serving_cert_file {{
+          cert_file_path = "{place}/tls.pem"
+          key_file_path = "{place}/tls.pem"
+          file_sync_interval = "1m"
+        }}
       }}
     }}
   }}
@@ -46,7 +51,7 @@ plugins {{
   DataStore "sql" {{ plugin_data {{ database_type = "sqlite3", connection_string = "/spire/data/server.sqlite3" }} }}
   KeyManager "disk" {{ plugin_data {{ keys_path = "/spire/data/keys.json" }} }}
   NodeAttestor "x509pop" {{
-    plugin_data {{ ca_bundle_path = "{nodes}", agent_path_template = "/{{{{ .Subject.CommonName }}}}" }}
+    plugin_data {{ ca_bundle_path = "{nodes}", agent_path_template = "/x509pop/{{{{ .Subject.CommonName }}}}" }}
   }}
 }}
 health_checks {{ listener_enabled = true, bind_address = "127.0.0.1", bind_port = "8080" }}
@@ -86,7 +91,7 @@ def write_configuration(web: Authority, mesh: Authority) -> None:
         place.mkdir(exist_ok=True)
         text = _AGENT.format(domain=TRUST_DOMAIN, socket=AGENT_SOCKET, bundle=BUNDLE_URL, place=place)
         replace_file(place / "agent.conf", text.encode())
-        write_secret(place / "node.pem", mesh.node(f"agent-{agent}"), mode=layout.KEY_MODE)
+        write_secret(place / "node.pem", mesh.node(agent), mode=layout.KEY_MODE)
 
 
 def entries() -> list[dict[str, object]]:
@@ -94,7 +99,7 @@ def entries() -> list[dict[str, object]]:
     ids = {"authz": AUTHZ_ID, **{name: service.spiffe_id for name, service in SERVICES.items()}}
     return [
         {
-            "parent_id": f"spiffe://{TRUST_DOMAIN}/spire/agent/agent-{agent}", "spiffe_id": ids[name],
+            "parent_id": f"spiffe://{TRUST_DOMAIN}/spire/agent/x509pop/{agent}", "spiffe_id": ids[name],
             "selectors": [{"type": "unix", "value": f"uid:{USERS[name]}"}],
         }
         for agent, names in AGENTS.items()
