@@ -145,6 +145,8 @@ class CompiledRoute:
     usage: Usage
     unavailable: bool = False
     """Kept from a last good version that no longer fits: answers 503 `policy_unavailable`."""
+    preflight_unavailable: bool = False
+    """Likewise for its preflights alone: a `forbid` hits them."""
     candidate: CompiledRoute | None = None
     """The shadow rules beside this route: evaluated and reported, never enforced (§4)."""
     audiences: Mapping[str, frozenset[str]] = field(default_factory=dict)

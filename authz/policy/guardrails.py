@@ -130,15 +130,16 @@ def check_forbids(
 
 def check_preflight(
     policy: RoutePolicyDocument, templates: tuple[PathTemplate, ...], platform: ParsedDirectory, faults: Faults
-) -> bool:
-    """The same for the policy's public preflights, which are requests of method OPTIONS."""
-    if policy.preflight is None:
-        return False
-    hit = False
-    for guardrail in _forbids(platform, policy.name, PREFLIGHT):
-        covered = any(_covers_route(guardrail, policy, ("OPTIONS",), template) for template in templates)
-        if covered and _forbids_methods(guardrail, ("OPTIONS",)):
-            hit = True
+) -> frozenset[PathTemplate]:
+    """The same for the policy's public preflights, which are requests of method OPTIONS; the templates that a
+    `forbid` hits."""
+    hit: set[PathTemplate] = set()
+    for guardrail in _forbids(platform, policy.name, PREFLIGHT) if policy.preflight is not None else ():
+        if not _forbids_methods(guardrail, ("OPTIONS",)):
+            continue
+        covered = {template for template in templates if _covers_route(guardrail, policy, ("OPTIONS",), template)}
+        if covered:
+            hit |= covered
             faults.add(
                 policy.place,
                 FaultCode.GUARDRAIL_FORBIDS,
@@ -146,7 +147,7 @@ def check_preflight(
                 message=f"guardrail {guardrail.id!r} forbids public preflights",
                 help=f"Drop `preflight`, or ask the platform for an exception for {policy.name}/{PREFLIGHT}.",
             )
-    return hit
+    return frozenset(hit)
 
 
 def check_denies(

@@ -216,7 +216,7 @@ class Index:
         route = preflight or leaf.choose(request)
         if isinstance(route, Reason):
             return Denial(reason=route, policy=leaf.policy)
-        if route.unavailable:
+        if route.unavailable or (preflight is not None and route.preflight_unavailable):
             return Denial(reason=Reason.POLICY_UNAVAILABLE, policy=route.policy, route=route.id)
         hosts = _NO_VARIABLES
         if binding.variable:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from authz.policy.compile import PolicyCompiler
@@ -77,6 +77,9 @@ class _Language:
             if route is not None and not check_forbids(policy, route, self._platform, faults):
                 check_denies(policy, route, self._platform, faults)
                 found[route.id] = route
-        check_preflight(policy, tuple(templates.values()), self._platform, faults)
         compiler.finish()
-        return found
+        closed = check_preflight(policy, tuple(templates.values()), self._platform, faults)
+        return {
+            name: replace(route, preflight_unavailable=True) if route.template in closed else route
+            for name, route in found.items()
+        } if closed else found

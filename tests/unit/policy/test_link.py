@@ -477,6 +477,25 @@ def test_routes_that_a_new_forbid_hits_answer_503() -> None:
     assert asked(second, "/y") == "policy_unavailable"
 
 
+def test_preflights_that_a_new_forbid_hits_answer_503() -> None:
+    """A preflight is public too; the routes themselves, and preflights that aren't covered, are served."""
+    text = policy("p", "/x", "/y", extra="preflight: {public: browsers ask first}", allow="{user: {issuer: corp}}")
+    issuers = b"""apiVersion: authz/v1
+kind: Issuers
+issuers: {corp: {issuer: "https://idp.example", audiences: [a], keys: discovery}}
+"""
+    forbid = "bind: host\nguardrails:\n- id: no\n  for: {path: /y}\n  forbid: {public: true, methods: [OPTIONS]}\n"
+    ask = {"origin": "https://www.example", "access-control-request-method": "GET"}
+    first = in_force(files(g=guardrails(), i=issuers, p=text))
+
+    second = in_force(files(g=guardrails(forbid), i=issuers, p=text), first)
+
+    assert answer(first.match(request("/y", "OPTIONS", headers=ask.items()))) == "p/r1"
+    assert answer(second.match(request("/y", "OPTIONS", headers=ask.items()))) == "policy_unavailable"
+    assert answer(second.match(request("/x", "OPTIONS", headers=ask.items()))) == "p/r0"
+    assert asked(second, "/y") == "p/r1"
+
+
 def test_a_last_good_text_gives_up_a_host_that_the_platform_gave_away() -> None:
     """And goes on serving its others."""
     text = policy("r", "/x", hosts="a.example, b.example")
