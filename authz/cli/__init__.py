@@ -39,6 +39,7 @@ _COMMANDS: Final = (
     "schema",
     "completion",
     "doctor",
+    "drift",
     "envoy",
     "config",
     "revoke",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from authz.cli import serve
@@ -59,4 +60,7 @@ def _endpoint(address: ListenAddress, instead: str | None) -> Endpoint:
         return endpoint
     if instead is None:
         raise CommandFailed(USAGE, f"listen: {address} stands for every address; --address says where Envoy reaches us")
-    return Endpoint(host=instead, port=address.port)
+    try:
+        return Endpoint(host=str(ipaddress.ip_address(instead)), port=address.port)
+    except ValueError as error:
+        raise CommandFailed(USAGE, f"--address: {instead} is no IP address") from error

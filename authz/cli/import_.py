@@ -40,8 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from authz.policy.scaffold import policy_text, tests_text
 
-    data = _read(arguments.file)
-    scaffold = _openapi(arguments.file, data) if arguments.source == "openapi" else _proto(arguments.file, data)
+    scaffold = read_openapi(arguments.file) if arguments.source == "openapi" else _proto(arguments.file)
     if not scaffold.operations:
         raise CommandFailed(USAGE, f"{arguments.file}: no operation was found in it")
     name = arguments.name
@@ -56,13 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     return NO if scaffold.left_out else YES
 
 
-def _openapi(file: str, data: bytes) -> Scaffold:
+def read_openapi(file: str) -> Scaffold:
+    """The operations of an OpenAPI 3 document; raises `CommandFailed`."""
     import yaml
 
     from authz.policy.scaffold import from_openapi
 
     try:
-        document: Any = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders both
+        document: Any = yaml.load(_read(file), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders both
     except yaml.YAMLError as error:
         raise CommandFailed(USAGE, f"{file}: it is neither YAML nor JSON") from error
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
@@ -70,14 +70,14 @@ def _openapi(file: str, data: bytes) -> Scaffold:
     return from_openapi(document)
 
 
-def _proto(file: str, data: bytes) -> Scaffold:
+def _proto(file: str) -> Scaffold:
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
     from google.protobuf.message import DecodeError
 
     from authz.policy.scaffold import from_services
 
     try:
-        files = FileDescriptorSet.FromString(data).file
+        files = FileDescriptorSet.FromString(_read(file)).file
     except DecodeError as error:
         raise CommandFailed(USAGE, f"{file}: it is no FileDescriptorSet (protoc --descriptor_set_out)") from error
     return from_services(
