@@ -113,7 +113,9 @@ def _check_depth(raw: bytes) -> None:
             depth -= 1
 
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, also one without its end: it matches at each quote and gives nothing back, so that no text takes more time
+than its length."""
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"{}[]"))
 
 
