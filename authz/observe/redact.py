@@ -18,7 +18,8 @@ _PATTERNS: Final = (
     (re.compile(r"\b(bearer|dpop|basic|negotiate)(\s+|%20|\+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {MARK}"),
     # The values of members and parameters whose names say what they are.
     (re.compile(
-        r"(?P<name>(?:authorization|cookie|[a-z_-]*(?:password|passwd|secret|token|api[_-]?key|assertion))"
+        # Without what may stand before the word: it stays as it is, and looking for it takes quadratic time.
+        r"(?P<name>(?:authorization|cookie|password|passwd|secret|token|api[_-]?key|assertion)"
         r"[\"']?\s*[=:]\s*[\"']?)(?!\[redacted\])[^\s\"'&,;}]{3,}", re.IGNORECASE,
     ), rf"\g<name>{MARK}"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MARK),
