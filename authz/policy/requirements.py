@@ -6,7 +6,7 @@ disjunction distribute over each other in three-valued logic, so the expansion h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,10 @@ MAX_ALTERNATIVES: Final = 128
 """Alternatives of one route, those of its guardrails multiplied in: bounds the work of explaining one denial."""
 MAX_LEAVES: Final = 256
 """Leaves of one alternative."""
+MAX_TREE: Final = 8192
+"""Leaves of one requirement, those of the names in it counted each time: names that name others twice multiply."""
+MAX_NESTING: Final = 100
+"""Requirements inside one another, through names too: what walks them goes as deep."""
 
 Leaf = (
     UserRequirement
@@ -54,6 +58,15 @@ class TooLarge(Exception):
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A tree without names, and how much there is to walk: its leaves, and how deep they stand."""
+
+    node: Requirement
+    leaves: int
+    depth: int
+
+
 class Names:
     """The named requirements that one policy (or the platform) sees, resolved on demand.
 
@@ -66,41 +79,67 @@ class Names:
         self._all = {**shared, **local}
         self._faults = faults
         self._policy = policy
-        self._resolved: dict[str, Requirement | None] = {}
+        self._resolved: dict[str, _Resolved | None] = {}
         self._open: list[str] = []
         self.used: set[str] = set()
 
     def resolve(self, node: Requirement) -> Requirement | None:
         """The tree without names, nested `any` in `any` and `all` in `all` read as one list; None after a fault."""
-        if isinstance(node, NamedRequirement):
-            return self._named(node)
-        if isinstance(node, NotRequirement):
-            inner = self.resolve(node.item)
-            return None if inner is None else node if inner is node.item else NotRequirement(node.place, inner)
-        if isinstance(node, AnyOf | AllOf):
-            return self._list(node)
-        return node
+        resolved = self._resolve(node, 0)
+        return None if resolved is None else resolved.node
 
-    def _list(self, node: AnyOf | AllOf) -> Requirement | None:
+    def _resolve(self, node: Requirement, depth: int) -> _Resolved | None:
+        if depth > MAX_NESTING:
+            self._too_large(node.place, f"requirements are nested more than {MAX_NESTING} deep")
+            return None
+        if isinstance(node, NamedRequirement):
+            return self._named(node, depth)
+        if isinstance(node, NotRequirement):
+            inner = self._resolve(node.item, depth + 1)
+            if inner is None:
+                return None
+            return self._nested(node if inner.node is node.item else NotRequirement(node.place, inner.node), (inner,))
+        if isinstance(node, AnyOf | AllOf):
+            return self._list(node, depth)
+        return _Resolved(node, 1, 1)
+
+    def _list(self, node: AnyOf | AllOf, depth: int) -> _Resolved | None:
         items: list[Requirement] = []
+        parts: list[_Resolved] = []
         complete = True
+        leaves = 0
         for item in node.items:
-            resolved = self.resolve(item)
+            resolved = self._resolve(item, depth + 1)
             if resolved is None:
                 complete = False
-            elif (isinstance(node, AnyOf) and isinstance(resolved, AnyOf)) or (
-                isinstance(node, AllOf) and isinstance(resolved, AllOf)
+                continue
+            parts.append(resolved)
+            leaves += resolved.leaves
+            if leaves > MAX_TREE:
+                self._too_large(node.place, f"a requirement has at most {MAX_TREE} leaves, those of names too")
+                return None
+            if (isinstance(node, AnyOf) and isinstance(resolved.node, AnyOf)) or (
+                isinstance(node, AllOf) and isinstance(resolved.node, AllOf)
             ):
-                items.extend(resolved.items)
+                items.extend(resolved.node.items)
             else:
-                items.append(resolved)
+                items.append(resolved.node)
         if not complete:
             return None
         if len(items) == 1:
-            return items[0]
-        return AnyOf(node.place, tuple(items)) if isinstance(node, AnyOf) else AllOf(node.place, tuple(items))
+            return parts[0]
+        return self._nested(
+            AnyOf(node.place, tuple(items)) if isinstance(node, AnyOf) else AllOf(node.place, tuple(items)), parts
+        )
 
-    def _named(self, node: NamedRequirement) -> Requirement | None:
+    def _nested(self, node: Requirement, parts: Sequence[_Resolved]) -> _Resolved | None:
+        depth = 1 + max(part.depth for part in parts)
+        if depth > MAX_NESTING:
+            self._too_large(node.place, f"requirements are nested more than {MAX_NESTING} deep")
+            return None
+        return _Resolved(node, sum(part.leaves for part in parts), depth)
+
+    def _named(self, node: NamedRequirement, depth: int) -> _Resolved | None:
         name = node.name
         self.used.add(name)
         if name in self._open:
@@ -113,9 +152,12 @@ class Names:
             return None
         if name not in self._resolved:
             self._open.append(name)
-            self._resolved[name] = self.resolve(self._all[name])
+            self._resolved[name] = self._resolve(self._all[name], depth + 1)
             self._open.pop()
         return self._resolved[name]
+
+    def _too_large(self, place: Place, message: str) -> None:
+        self._fault(place, FaultCode.REQUIREMENT_TOO_LARGE, message)
 
     def _fault(self, place: Place, code: FaultCode, message: str) -> None:
         self._faults.add(place, code, message, policy=self._policy)
@@ -137,6 +179,7 @@ def expand(node: Requirement) -> tuple[Leaves, ...]:
             if len(product) * len(choices) > MAX_ALTERNATIVES:
                 raise TooLarge(node.place)
             product = [left + right for left in product for right in choices]
+            _bounded(node, product)
         return _bounded(node, product)
     assert not isinstance(node, NamedRequirement)
     return ((node,),)

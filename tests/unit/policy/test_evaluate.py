@@ -524,6 +524,28 @@ def test_requirements_may_not_need_themselves() -> None:
     assert "requirement-cycle" in judge.codes
 
 
+@pytest.mark.parametrize(
+    "step",
+    ["{{all: [r{0}, r{0}]}}", "{{any: [r{0}, r{0}]}}", "{{not: {{all: [r{0}, {{not: r{0}}}]}}}}", "{{not: r{0}}}"],
+)
+def test_names_that_multiply_are_bounded(step: str) -> None:
+    """A few lines of one team's policy, written out, would fill the memory, or be too deep to walk."""
+    names = "".join(f", r{number}: {step.format(number - 1)}" for number in range(1, 200))
+    written = "requirements: {r0: {user: {groups: {any: [g]}}}" + names + "}"
+    judge = Judge("{all: [user: {}, r199]}", policy_extra=written)
+
+    assert "requirement-too-large" in judge.codes
+    assert judge.route is None
+
+
+def test_long_conjunctions_are_bounded_while_they_are_written_out() -> None:
+    """Not only at the end, when the work has been done."""
+    long = ", ".join("{user: {groups: {any: [g]}}}" for _ in range(900))
+    judge = Judge("{all: [" + long + "]}")
+
+    assert judge.codes == ["requirement-too-large"]
+
+
 def test_an_unused_requirement_is_a_warning_and_a_clash_an_error() -> None:
     """A clash with a platform name is the policy's fault."""
     unused = Judge("user: {}", policy_extra="requirements: {spare: {user: {}}}")
