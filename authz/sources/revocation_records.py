@@ -46,7 +46,7 @@ def decode(record: bytes) -> Revocation:
     try:
         fields = json.loads(record)
         return _read(fields)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise RecordError("no record of a revocation") from None
 
 

@@ -46,6 +46,7 @@ def test_what_is_written_is_read(
         {"until": None},
         {"before": "x"},
         {"lifted": 1},
+        {"at": float("inf")},
     ],
 )
 def test_a_record_that_breaks_the_form_is_an_error(change: dict[str, Any]) -> None:
