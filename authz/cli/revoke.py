@@ -13,6 +13,7 @@ from authz.cli import control_client
 from authz.cli.exit_codes import ENVIRONMENT, NO, USAGE, YES
 from authz.cli.failure import CommandFailed
 from authz.cli.moment import moment
+from authz.cli.output import add_output
 
 NAME: Final = "revoke"
 HELP: Final = "refuse a token, a session, a subject, a client or a workload from now on"
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--kind", choices=_KINDS, help="of one kind only")
     listing.add_argument("--value", metavar="TEXT", help="about this value only")
     listing.add_argument("--limit", type=int, default=100, metavar="N", help="how many at most; default 100")
-    listing.add_argument("--json", action="store_true", help="as one JSON object")
+    add_output(listing, "json")
     control_client.add_arguments(listing)
 
 
@@ -104,7 +105,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if "entries" not in answer.document:
         code = ENVIRONMENT if answer.status >= 500 else USAGE
         raise CommandFailed(code, str(answer.document.get("error", answer.status)))
-    if arguments.json:
+    if arguments.output == "json":
         print(json.dumps(answer.document))
         return YES
     for entry in answer.document["entries"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from functools import cache
@@ -15,7 +14,7 @@ import yaml
 
 from authz.policy.load import load
 from examples.store.scenarios import SCENARIOS
-from tests.architecture import tree
+from tests.architecture import console, tree
 
 _LINK: Final = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
 _DEMO_ROW: Final = re.compile(r"^\| `[A-Z]+ [^|]+` \| ([^|]+) \| (?:allow|deny) (\d+) \| `(\w+)` \|$", re.MULTILINE)
@@ -98,18 +97,10 @@ def test_each_command_that_a_page_shows_exists_with_its_flags() -> None:
 @pytest.mark.parametrize("block", [block for block in tree.blocks("README.md") if block.language == "console"])
 def test_what_the_readme_shows_is_what_is_printed(block: tree.Block) -> None:
     """Each command of a console block prints the lines below it; `…` stands for lines left out."""
-    for piece in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        command, _, expected = piece.replace("\\\n", " ").partition("\n")
-        printed = subprocess.run(
-            [str(Path(sys.executable).with_name("authz")), *shlex.split(command)[1:]],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tree.ROOT,
-        ).stdout
+    for command, expected in console.commands(block.text):
+        done = console.run(command, tree.ROOT)
 
-        parts = [re.escape(part) for part in expected.split("…\n")]
-        assert re.fullmatch("(?:.*\n)*".join(parts), printed), printed
+        assert console.fits(expected, done.stdout), done.stdout
 
 
 def test_the_rows_of_the_demo_that_the_readme_shows_are_the_demos() -> None:

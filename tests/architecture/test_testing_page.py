@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.architecture import tree
+from tests.architecture import console, tree
 
 PAGE = "docs/testing-policies.md"
-_FILE = re.compile(r"# (\S+\.\w+)\n")
 
 
 def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     """A block that names a file is that file from there on; a console block is what its command prints."""
-    commands = 0
+    run = 0
     for block in tree.blocks(PAGE):
-        named = _FILE.match(block.text)
+        named = console.file_of(block.text)
         if named is not None:
-            file = tmp_path / named[1]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.text[named.end() :], encoding="utf-8")
+            console.put(tmp_path, *named)
         elif block.language == "console":
-            _check(block.text, tmp_path)
-            commands += 1
+            for command, expected in console.commands(block.text):
+                done = console.run(command, tmp_path, PYTEST_ADDOPTS="-p no:cacheprovider")
+                assert console.fits(expected, done.stdout), done.stdout + done.stderr
+                run += 1
 
-    assert commands >= 8
+    assert run >= 8
 
 
 @pytest.mark.parametrize("number", range(2))
@@ -47,26 +42,3 @@ def test_what_the_page_shows_for_ci_is_what_make_check_runs() -> None:
     line = next(line for line in block.text.splitlines() if line.startswith("authz test"))
 
     assert f"$(BIN)/{line}" in tree.text_of("Makefile")
-
-
-def _check(text: str, folder: Path) -> None:
-    command, _, expected = text.removeprefix("$ ").partition("\n")
-    words = shlex.split(command)
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name(words[0])),
-            *words[1:],
-            *(["-p", "no:cacheprovider"] * (words[0] == "pytest")),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    )
-
-    # A line of its own stands for lines that are left out, one inside a line for the rest of a word.
-    lines = [
-        "(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("(…)"))) + "\n"
-        for line in expected.splitlines()
-    ]
-    assert re.fullmatch("".join(lines), done.stdout), done.stdout + done.stderr

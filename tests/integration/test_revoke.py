@@ -153,7 +153,7 @@ def test_the_list_shows_who_did_what_and_why(place: Place) -> None:
     place.revoke("subject", "alice", "--issuer", "corp", "--why", "left the company")
     place.revoke("token", "4f2c", "--issuer", "corp", "--why", "seen in a log")
 
-    text, document = place.revoke("list"), place.revoke("list", "--json")
+    text, document = place.revoke("list"), place.revoke("list", "--output", "json")
 
     assert [line.split(" ")[0:2] for line in text.stdout.splitlines()] == [
         ["token", "4f2c"],
