@@ -67,7 +67,7 @@ def _hidden_headers(place: Place, _: HttpFilter, settings: ExtAuthz) -> Iterator
         )
 
 
-def _sampled(place: Place, each: HttpFilter, settings: ExtAuthz) -> Iterator[Hazard]:
+def _sampled(place: Place, _: HttpFilter, settings: ExtAuthz) -> Iterator[Hazard]:
     fraction = None if settings.filter_enabled is None else settings.filter_enabled.default_value
     if settings.filter_enabled is not None and (
         fraction is None or fraction.numerator < WHOLE[fraction.denominator.name or "HUNDRED"]
@@ -84,11 +84,6 @@ def _sampled(place: Place, each: HttpFilter, settings: ExtAuthz) -> Iterator[Haz
     if settings.shadow_mode:
         yield Hazard(
             code="check-sampled", place=place, why="denials are noted and not enforced", write="shadow_mode: false"
-        )
-    if each.disabled:
-        yield Hazard(
-            code="check-disabled", place=place, why="the filter is off unless a route switches it on",
-            write="no `disabled` at the filter",
         )
 
 
@@ -162,8 +157,8 @@ def retries(place: Place, service: GrpcService | None, configuration: Configurat
         return
     yield from _back_off(place, policy, service.timeout or DEFAULT_TIMEOUT)
     name = "" if service.envoy_grpc is None else service.envoy_grpc.cluster_name
-    several = len(addresses(name, configuration)) > 1
-    if several and not any(unpacked(each.typed_config, PreviousHostsPredicate) for each in policy.retry_host_predicate):
+    predicates = (unpacked(each.typed_config, PreviousHostsPredicate) for each in policy.retry_host_predicate)
+    if len(addresses(name, configuration)) > 1 and all(each is None for each in predicates):
         yield Hazard(
             code="retry-same-host", place=place, why="every attempt may meet the instance that is gone",
             write=(

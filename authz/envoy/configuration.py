@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import betterproto2
@@ -54,6 +54,8 @@ _DUMPED: Final = {
 }
 """Where a section of the dump holds what is in force (envoy.admin.v3.*ConfigDump)."""
 
+_PENDING: Final = "it has filters that come by ECDS, which aren't read"
+
 M = TypeVar("M", bound=betterproto2.Message)
 
 
@@ -81,6 +83,10 @@ class Manager:
             settings = unpacked(each.typed_config, ExtAuthz)
             if settings is not None:
                 yield position, each, settings
+
+    def pending(self) -> bool:
+        """Whether some filter comes from elsewhere (ECDS), so that it isn't known which ones there are."""
+        return any(each.config_discovery is not None for each in self.message.http_filters)
 
     def served(self) -> Iterator[tuple[VirtualHost, int, Route]]:
         """Every route with its host and its position."""
@@ -147,7 +153,9 @@ class _Reader:
     def __init__(self, lenient: bool) -> None:
         self._lenient = lenient
 
-    def message(self, kind: type[M], tree: Mapping[str, Any]) -> M:
+    def message(self, kind: type[M], tree: object) -> M:
+        if not isinstance(tree, Mapping):
+            raise ConfigurationError(f"a {kind.__name__} is no mapping")
         written = {name: value for name, value in tree.items() if name != "@type"}
         try:
             return kind.from_dict(_pruned(written), ignore_unknown_fields=self._lenient)
@@ -160,7 +168,7 @@ class _Reader:
             name = tree.get("name") or tree.get("cluster_name") or "without a name"
             raise ConfigurationError(f"{kind.__name__} {name}: a value is none that Envoy takes ({error})") from error
 
-    def all(self, kind: type[M], trees: Iterable[Mapping[str, Any]]) -> list[M]:
+    def all(self, kind: type[M], trees: Iterable[object]) -> list[M]:
         return [self.message(kind, tree) for tree in trees]
 
 
@@ -181,10 +189,12 @@ def _tree(data: bytes) -> dict[str, Any]:
 
 def _dumped(sections: Iterable[Any], ways: Iterable[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
     for section in sections:
+        if not isinstance(section, Mapping):
+            raise ConfigurationError("a section of the dump is no mapping")
         for listed, *way in ways:
             entries = section.get(listed) or []
             for step in way:
-                entries = [entry[step] for entry in entries if entry.get(step)]
+                entries = [entry[step] for entry in entries if isinstance(entry, Mapping) and entry.get(step)]
             yield from entries
 
 
@@ -211,10 +221,11 @@ def _managers(
                 message = unpacked(each.typed_config, HttpConnectionManager)
                 if message is not None:
                     own, unread = _routes(message, routes)
-                    yield Manager(
+                    manager = Manager(
                         listener=listener.name or "unnamed", chain=name, message=message, routes=own, unread=unread,
                         tls=_tls(chain),
                     )
+                    yield replace(manager, unread=_PENDING) if manager.pending() and not unread else manager
 
 
 def _routes(

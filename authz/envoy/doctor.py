@@ -20,7 +20,7 @@ def hazards(configuration: Configuration, expected: Expected | None = None) -> t
     found: list[Hazard] = []
     for manager in configuration.managers:
         checks = list(manager.checks())
-        for rule in MANAGER_RULES if checks else (unchecked,):
+        for rule in MANAGER_RULES if checks else () if manager.pending() else (unchecked,):
             found += rule(manager, configuration)
         for _, each, settings in checks:
             place = place_of(manager, filter=each.name)
@@ -35,9 +35,10 @@ def hazards(configuration: Configuration, expected: Expected | None = None) -> t
 
 
 def _nobody_asks(configuration: Configuration) -> Iterator[Hazard]:
-    if configuration.managers and not any(True for each in configuration.managers for _ in each.checks()):
+    managers = configuration.managers
+    if managers and not any(each.pending() or any(True for _ in each.checks()) for each in managers):
         yield Hazard(
-            code="check-missing", place=place_of(configuration.managers[0]),
+            code="check-missing", place=place_of(managers[0]),
             why="no listener asks authz anything", write="the ext_authz filter, last before the router",
         )
 

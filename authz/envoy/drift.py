@@ -15,7 +15,7 @@ from envoy_data_plane.envoy.config.route.v3 import Route, RouteMatch, VirtualHos
 
 from authz.envoy.configuration import Configuration, Manager
 from authz.envoy.hazard import place_of
-from authz.envoy.manager_rules import is_disabled, route_name
+from authz.envoy.manager_rules import is_asked, is_refusal, route_name
 from authz.envoy.serving import How, PathMatch, Served, domain_meets, reached, unshadowed
 from authz.policy.compiled import PathTemplate
 from authz.policy.hosts import HostPattern
@@ -70,11 +70,11 @@ def drift(configurations: Iterable[Configuration], owned: Sequence[Owned]) -> tu
 def _of_table(table: _Table, owned: Sequence[Owned]) -> Iterator[Drift]:
     for routes in table.hosts:
         for route in unshadowed(routes):
+            if route.refused:
+                continue
             if not route.asked:
-                yield Drift(
-                    code="unchecked", where=route.place, why=f"{_said(route)} is served without a decision"
-                )
-            elif not route.refused:
+                yield Drift(code="unchecked", where=route.place, why=f"{_said(route)} is served without a decision")
+            else:
                 yield from _uncovered(route, table, owned)
 
 
@@ -170,8 +170,8 @@ def _served(manager: Manager, host: VirtualHost, position: int, route: Route) ->
         place=str(place_of(manager, host=host.name, route=route_name(position, route))),
         domains=tuple(host.domains),
         match=_match(route.match or RouteMatch()),
-        asked=all(not is_disabled(each.name, host, route, manager) for _, each, _settings in manager.checks()),
-        refused=route.direct_response is not None and route.direct_response.status >= 400,
+        asked=is_asked(host, route, manager),
+        refused=is_refusal(route),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -15,10 +15,14 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManagerPathWithEscapedSlashesAction as EscapedSlashes,
 )
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.google.protobuf import Any as AnyMessage
 
 from authz.envoy.configuration import Configuration, Manager, unpacked
 from authz.envoy.hazard import Hazard, place_of
 
+ERRORS: Final = 400
+"""The first status that refuses."""
 REWRITING: Final = (
     "lua", "ext_proc", "wasm", "golang", "dynamic_modules", "header_mutation", "grpc_json_transcoder",
     "header_to_metadata", "jwt_authn", "on_demand",
@@ -26,19 +30,37 @@ REWRITING: Final = (
 """Filters that can change the request, or have its route chosen again (by the end of their name)."""
 
 
-def is_disabled(filter_name: str, host: VirtualHost, route: Route, manager: Manager) -> bool:
-    """Whether the filter is switched off for a route; the narrowest word counts."""
+def is_asked(host: VirtualHost, route: Route, manager: Manager) -> bool:
+    """Whether a check is in force for a route: that of any ext_authz filter that is on for it."""
+    return any(_enabled(each, host, route, manager) for _, each, _settings in manager.checks())
+
+
+def _enabled(each: HttpFilter, host: VirtualHost, route: Route, manager: Manager) -> bool:
+    """The narrowest word counts; without one the filter's own. Of weighted clusters each may switch it off."""
+    weighted = None if route.route is None else route.route.weighted_clusters
+    words = [_word(each.name, cluster.typed_per_filter_config) for cluster in weighted.clusters] if weighted else []
+    if False in words:
+        return False
+    if words and None not in words:
+        return True
     whole = {} if manager.routes is None else manager.routes.typed_per_filter_config
     for settings in (route.typed_per_filter_config, host.typed_per_filter_config, whole):
-        packed = settings.get(filter_name)
-        if packed is None:
-            continue
-        general = unpacked(packed, FilterConfig)
-        if general is not None:
-            return general.disabled
-        own = unpacked(packed, ExtAuthzPerRoute)
-        return own is not None and bool(own.disabled)
-    return False
+        word = _word(each.name, settings)
+        if word is not None:
+            return word
+    return not each.disabled
+
+
+def _word(name: str, settings: Mapping[str, AnyMessage]) -> bool | None:
+    """What one level says of the filter: on, off, or nothing."""
+    packed = settings.get(name)
+    if packed is None:
+        return None
+    general = unpacked(packed, FilterConfig)
+    if general is not None:
+        return not general.disabled
+    own = unpacked(packed, ExtAuthzPerRoute)
+    return own is None or not own.disabled
 
 
 def route_name(position: int, route: Route) -> str:
@@ -111,15 +133,19 @@ def unchecked(manager: Manager, configuration: Configuration) -> Iterator[Hazard
 
 
 def _disabled(manager: Manager, _: Configuration) -> Iterator[Hazard]:
-    for _position, each, _settings in manager.checks():
-        for host, position, route in manager.served():
-            if is_disabled(each.name, host, route, manager):
-                yield Hazard(
-                    code="check-disabled",
-                    place=place_of(manager, filter=each.name, host=host.name, route=route_name(position, route)),
-                    why="a route without the filter is a route without a decision",
-                    write='no `disabled`; a route of a policy that says `public: "why"` where anybody may',
-                )
+    for host, position, route in manager.served():
+        if not is_asked(host, route, manager) and not is_refusal(route):
+            yield Hazard(
+                code="check-disabled",
+                place=place_of(manager, host=host.name, route=route_name(position, route)),
+                why="ext_authz is off here: a route without the filter is a route without a decision",
+                write='no `disabled`; a route of a policy that says `public: "why"` where anybody may',
+            )
+
+
+def is_refusal(route: Route) -> bool:
+    """Whether the route only answers with an error of Envoy's own."""
+    return route.direct_response is not None and route.direct_response.status >= ERRORS
 
 
 def _streams(manager: Manager, _: Configuration) -> Iterator[Hazard]:
