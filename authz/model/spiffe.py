@@ -13,6 +13,8 @@ MAX_TRUST_DOMAIN_BYTES: Final = 255
 """SPIFFE-ID §2.1."""
 
 _SCHEME: Final = "spiffe://"
+_KEPT_CHARACTERS: Final = 256
+"""IDs are read before anybody vouches for them: the longest ones, kept by the thousand, would fill the memory."""
 _TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]+")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -34,7 +36,7 @@ class SpiffeId:
 
         The same few workloads call again and again: what was read is kept, in bounds.
         """
-        return _parse(text)
+        return _parse(text) if len(text) <= _KEPT_CHARACTERS else cls._read(text)
 
     @classmethod
     def _read(cls, text: str) -> SpiffeId:

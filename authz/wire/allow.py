@@ -26,6 +26,10 @@ _HEADER: Final = tag(1)
 _KEY: Final = tag(1)
 _VALUE: Final = tag(2)
 
+_KEPT_VALUE: Final = 512
+_KEPT_REMOVALS: Final = 16 * 1024
+"""Characters: what is longer is a client's own writing, and to keep it would fill the memory."""
+
 # `status` with code 0, written out: an allow should say so.
 _STATUS_OK: Final = field(tag(1), b"")
 
@@ -47,11 +51,16 @@ def allow(permit: Permit, metadata: bytes, decision_id: str) -> bytes:
     if not is_decision_id(decision_id):
         raise NotSendable("the decision id is no short token")
     names = tuple(name for name, _ in permit.set_headers)
-    parts = [_set(name, value) for name, value in permit.set_headers if name != DECISION_ID_HEADER]
+    parts = [_replaced(name, value) for name, value in permit.set_headers if name != DECISION_ID_HEADER]
     # The id is new each time: keeping it would only push out what comes again.
     parts.append(_set.__wrapped__(DECISION_ID_HEADER, decision_id))
-    parts.append(_removals(permit.remove_headers, names))
+    short = len("".join(permit.remove_headers)) <= _KEPT_REMOVALS
+    parts.append((_removals if short else _removals.__wrapped__)(permit.remove_headers, names))
     return _STATUS_OK + field(_OK_RESPONSE, b"".join(parts)) + field(_DYNAMIC_METADATA, metadata)
+
+
+def _replaced(name: str, value: str) -> bytes:
+    return _set(name, value) if len(value) <= _KEPT_VALUE else _set.__wrapped__(name, value)
 
 
 @lru_cache(maxsize=4096)

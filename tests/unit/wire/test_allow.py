@@ -61,6 +61,17 @@ def test_long_values_are_written_whole() -> None:
     assert response.ok_response.headers[0].header.value == value
 
 
+def test_what_a_client_writes_at_length_is_not_kept() -> None:
+    """Headers come again and their bytes are kept, but not sixty thousand octets of one request for each place."""
+    before = (module._set.cache_info().currsize, module._removals.cache_info().currsize)
+    for number in range(3):
+        odd = f"x-authz-{number}-" + "a" * 60_000
+        response = allowed(permit(("x-tenant", f"{number}" + "v" * 60_000), remove=("x-old", odd)))
+        assert list(response.ok_response.headers_to_remove) == ["x-old", odd]
+
+    assert (module._set.cache_info().currsize, module._removals.cache_info().currsize) == before
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "X-Upper", "x y", "x:y", ":path", "x\n", "x\r\ny", "x\0", "xü", "x\u212a",
