@@ -64,6 +64,14 @@ test-real: $(READY) ## run the tests against a certified OpenID provider, SPIRE 
 	@$(BIN)/python -m tests.real.install || echo "test-real: going on with what there is; the tests that lack something fail" >&2
 	@$(PYTEST) -q tests/real
 
+.PHONY: check-deploy manifests
+check-deploy: $(READY) ## hold the chart and the manifests of deploy/ against the projects' own schemas (first time: minutes)
+	@$(BIN)/python -m tests.deploy.install
+	@$(PYTEST) -q tests/deploy
+
+manifests: $(READY) ## renew what deploy/ holds of made files
+	@$(BIN)/python -m tests.deploy.generate
+
 .PHONY: check $(CHECKS)
 check: $(READY) ## run every gate but the tests: format, lint, types, layers, generated files, docs, policies
 	@$(MAKE) --no-print-directory --keep-going $(CHECKS)

@@ -20,15 +20,15 @@ PROGRAMS: Final[Mapping[str, Callable[[], Path]]] = {
 }
 
 
-def main() -> int:
+def main(programs: Mapping[str, Callable[[], Path]] = PROGRAMS) -> int:
     """Try each; whatever is missing is said loudly."""
-    missing = [name for name, get in PROGRAMS.items() if not _get(name, get)]
+    missing = [name for name, get in programs.items() if not _get(name, get)]
     return 5 if missing else 0
 
 
 def _get(name: str, get: Callable[[], Path]) -> bool:
     try:
-        print(f"test-real: {name}: {get().name}", flush=True)
+        print(f"installed: {name}: {get().name}", flush=True)
     except tools.MissingTool as why:
         print(f"NOT RUN: every test that needs {name}. {why}", file=sys.stderr, flush=True)
         return False
