@@ -78,6 +78,7 @@ class BackgroundSource(ABC, Generic[T]):
         self._completed: float | None = None
         self._failures = 0
         self._error = ""
+        self._warnings: tuple[str, ...] = ()
         self._cause = Cause.UNTRIED
 
     @abstractmethod
@@ -169,11 +170,12 @@ class BackgroundSource(ABC, Generic[T]):
             self._complete()
             before = self._good
             same = before is not None and before.obtained.revision == obtained.revision
-            news = not same or self._failures > 0
+            warned = bool(obtained.warnings) and obtained.warnings != self._warnings
+            news = not same or self._failures > 0 or warned
             # An unchanged value stays the very object that verdicts were cached with.
             kept = before.obtained if before is not None and same and not self.renews else obtained
             self._good = Good(kept, self._env.clock())
-            self._failures, self._error, self._cause = 0, "", Cause.NONE
+            self._failures, self._error, self._cause, self._warnings = 0, "", Cause.NONE, obtained.warnings
             delay = self._pause(obtained)
             self._due = self._env.clock() + delay
         if news:

@@ -41,6 +41,7 @@ class FileKeys:
         self._good: KeySet | None = None
         self._good_at = 0.0
         self._failures = 0
+        self._warnings: tuple[str, ...] = ()
         self.error = ""
         """Why the file as it is now can't be used; empty when it can."""
         self.missing = False
@@ -98,10 +99,12 @@ class FileKeys:
         )
 
     def _adopt(self, keys: KeySet, warnings: tuple[str, ...]) -> None:
-        news = self._good is None or self._good.revision != keys.revision or bool(self.error)
+        # Keys that can't be used are no part of the set's revision.
+        warned = bool(warnings) and warnings != self._warnings
+        news = self._good is None or self._good.revision != keys.revision or bool(self.error) or warned
         if self._good is None or self._good.revision != keys.revision:
             self._good = keys
-        self.error, self._failures = "", 0
+        self.error, self._failures, self._warnings = "", 0, warnings
         if news:
             self._report(SourceEvent(
                 kind="keys", name=self._settings.name, revision=keys.revision, warnings=warnings,

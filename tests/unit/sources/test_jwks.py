@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,28 @@ def test_with_a_file_an_unknown_kid_is_unknown_at_once(tmp_path: Path) -> None:
 
     assert type(answer) is Refused
     assert answer.reason is Reason.TOKEN_KEY_UNKNOWN
+
+
+def test_a_key_that_cannot_be_used_is_told_although_the_set_stays_the_same(tmp_path: Path) -> None:
+    """Once, with a file and with a fetched set: it is skipped with a warning."""
+    usable = json.loads(key_set("k1"))["keys"]
+    odd = json.dumps({"keys": [*usable, {"kty": "oct", "kid": "odd", "k": "AA"}]}).encode()
+    bench, events = Bench(), list[SourceEvent]()
+    file = tmp_path / "corp.json"
+    file.write_bytes(key_set("k1"))
+    store = KeyStore(tmp_path, fetch=FakeProvider().get, rules=RULES, jitter=lambda: 0.0, report=events.append)
+    store.reconfigure([_issuer(keys=JwksFile("corp.json"))])
+    bench.source.step()
+
+    file.write_bytes(odd)
+    bench.provider.answers[URL] = odd
+    for _ in range(2):
+        store.poll()
+        bench.clock.advance(300)
+        bench.source.step()
+
+    assert [len(event.warnings) for event in events] == [0, 1]
+    assert [len(event.warnings) for event in bench.events] == [0, 1]
 
 
 @pytest.mark.parametrize("path", [
