@@ -222,6 +222,9 @@ def _kept(candidate: Candidate) -> Kept | None:
 
 def _state(candidate: Candidate, faults: Mapping[str, list[Fault]]) -> PolicyState:
     own = faults.get(candidate.name, [])
+    if candidate.status is PolicyStatus.LAST_GOOD:
+        # A document whose name can't be read has its faults under the name of its file.
+        own = [*own, *faults.get(candidate.place.file, [])]
     return PolicyState(
         name=candidate.name, status=candidate.status,
         faults=tuple(str(fault) for fault in own if fault.severity is Severity.ERROR),

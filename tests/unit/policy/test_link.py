@@ -477,6 +477,16 @@ def test_routes_that_a_new_forbid_hits_answer_503() -> None:
     assert asked(second, "/y") == "policy_unavailable"
 
 
+def test_a_last_good_policy_shows_the_faults_of_a_file_that_cannot_be_read() -> None:
+    """Readiness would say `last_good` without a reason otherwise."""
+    first = in_force(files(g=guardrails(), p=policy("p", "/x")))
+
+    second = in_force(files(g=guardrails(), p=b"a: ["), first)
+
+    assert status(second) == {"p": PolicyStatus.LAST_GOOD}
+    assert "yaml-syntax" in second.policies[0].faults[0]
+
+
 def test_preflights_that_a_new_forbid_hits_answer_503() -> None:
     """A preflight is public too; the routes themselves, and preflights that aren't covered, are served."""
     text = policy("p", "/x", "/y", extra="preflight: {public: browsers ask first}", allow="{user: {issuer: corp}}")
