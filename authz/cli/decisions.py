@@ -28,6 +28,7 @@ Row = tuple[str, str, str, str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The log and the form of the report."""
     parser.add_argument("file", metavar="FILE", help="an audit trail (newline-delimited JSON), - for standard input")
     parser.add_argument("--diverging", action="store_true", help="only decisions whose candidate disagrees")
     parser.add_argument("--policy", metavar="NAME", help="only decisions of this policy")

@@ -92,6 +92,7 @@ def _exit_code(done: Rehearsal, fail_under: float | None) -> int:
 
 
 def percent(text: str) -> float:
+    """A number from 0 to 100; `ValueError` for anything else."""
     value = float(text)
     if not 0 <= value <= 100:
         raise ValueError(text)

@@ -15,22 +15,18 @@ from typing import Final
 from authz.model.issuer import ClaimPath, IssuerSettings
 from authz.model.principal import PrincipalKind, Via
 from authz.policy.compiled import VariableType
-from authz.policy.document import (
-    ClaimCondition,
-    ClaimOperator,
+from authz.policy.document import ClaimCondition, ClaimOperator, Quantified, Quantifier, UserRequirement
+from authz.policy.references import scalar_text
+from authz.policy.user_conditions import uses_subject
+from authz.policy.values import (
     HostVariable,
     PathVariable,
-    Quantified,
-    Quantifier,
     RequestHeader,
     UserClaim,
-    UserRequirement,
     UserSubject,
     Value,
     WorkloadSegment,
 )
-from authz.policy.references import scalar_text
-from authz.policy.user_conditions import uses_subject
 
 SUBJECT: Final[ClaimPath] = ("sub",)
 

@@ -14,11 +14,12 @@ from enum import Enum
 from typing import Protocol
 
 from authz.policy.compiled import CompiledRoute, PathTemplate, Usage
-from authz.policy.document import Bind, FaultyPolicy, RouteDeclaration, RoutePolicyDocument, Text
+from authz.policy.document import Bind, FaultyPolicy, RouteDeclaration, RoutePolicyDocument
 from authz.policy.faults import Fault, FaultCode, Faults, Place, Severity
 from authz.policy.hosts import HostEntry, HostPattern, read_host
 from authz.policy.ownership import Division, Land, read_destination
 from authz.policy.templates import read_template
+from authz.policy.values import Text
 
 
 class PolicyStatus(Enum):

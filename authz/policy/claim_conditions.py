@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from authz.model.principal import User
 from authz.policy.compiled import Outcome, Scene, VariableType
-from authz.policy.document import ClaimCondition, ClaimOperator, PathVariable, Value
+from authz.policy.document import ClaimCondition, ClaimOperator
 from authz.policy.references import Surroundings, claim_getter, typed_getter
 from authz.policy.three_values import FALSE, TRUE, truth
+from authz.policy.values import PathVariable, Value
 
 UserTest = Callable[[User, Scene], Outcome]
 ClaimGetter = Callable[[User], object]
@@ -55,6 +56,7 @@ def compare(actual: object, wanted: object, absent: Outcome) -> Outcome:
 
 
 def compare_element(element: object, wanted: object, number_or_text: bool, absent: Outcome) -> Outcome:
+    """One element of a claim against one wanted value; `number_or_text` lets text stand for a number."""
     if number_or_text and isinstance(element, str):
         wanted = None if wanted is None else str(wanted)
     return compare(element, wanted, absent)

@@ -13,11 +13,12 @@ from itertools import combinations
 from authz.policy.candidates import Candidate, Claim, Kept, PolicyStatus
 from authz.policy.compiled import CompiledRoute
 from authz.policy.crossing import find_crossings
-from authz.policy.document import Bind, Text
+from authz.policy.document import Bind
 from authz.policy.faults import Fault, FaultCode, Faults
 from authz.policy.hosts import HostPattern, parse_host
 from authz.policy.ownership import Land, parse_destination
 from authz.policy.router import RouteConflict, Router, build_router
+from authz.policy.values import Text
 
 Team = frozenset[str]
 """The policies whose routes are matched together."""

@@ -11,17 +11,7 @@ from dataclasses import replace
 
 from authz.model.principal import PrincipalKind, User
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, PathTemplate, Scene, Usage, VariableType
-from authz.policy.document import (
-    Credential,
-    ParsedDirectory,
-    RouteDeclaration,
-    RoutePolicyDocument,
-    UserClaim,
-    UserRequirement,
-    UserSubject,
-    Value,
-    WorkloadSegment,
-)
+from authz.policy.document import Credential, ParsedDirectory, RouteDeclaration, RoutePolicyDocument, UserRequirement
 from authz.policy.faults import FaultCode, Faults
 from authz.policy.ground import Ground
 from authz.policy.plan import Alternative, IdentityHeaders, RequirePlan, RoutePlan
@@ -39,6 +29,7 @@ from authz.policy.requirements import (
     shared_requirements,
 )
 from authz.policy.suggest import did_you_mean
+from authz.policy.values import UserClaim, UserSubject, Value, WorkloadSegment
 
 
 class PolicyCompiler:

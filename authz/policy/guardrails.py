@@ -20,7 +20,6 @@ from authz.policy.document import (
     Requirement,
     RoutePolicyDocument,
     Scope,
-    Text,
     UserRequirement,
 )
 from authz.policy.faults import FaultCode, Faults, Place
@@ -39,6 +38,7 @@ from authz.policy.requirements import (
 )
 from authz.policy.templates import TemplateError, format_template, parse_template
 from authz.policy.three_values import Mode
+from authz.policy.values import Text
 
 PREFLIGHT = "preflight"
 """What an exception names as the route of a policy's preflights: `POLICY/preflight`."""
@@ -290,6 +290,7 @@ def _folded(template: PathTemplate) -> tuple[str, ...]:
 
 
 def covers_host(pattern: HostPattern, authority: Authority) -> bool:
+    """Whether a request for this authority is one of the pattern's; without a port the pattern takes any."""
     if pattern.port not in (None, AnyPort.ANY) and pattern.port != authority.port:
         return False
     if pattern.kind is HostKind.EXACT:

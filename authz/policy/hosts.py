@@ -15,8 +15,8 @@ from typing import Final, Generic, TypeVar
 
 from authz.model.errors import Refused
 from authz.model.host import Authority
-from authz.policy.document import Text
 from authz.policy.faults import FaultCode, Faults
+from authz.policy.values import Text
 
 DEFAULT_PORTS: Final = (None, 80, 443)
 """What an entry without a port matches: the scheme is the client's word."""

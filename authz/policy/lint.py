@@ -13,14 +13,13 @@ from itertools import combinations
 
 from authz.policy.compile import PolicyCompiler
 from authz.policy.compiled import CompiledRoute, PathTemplate
+from authz.policy.contradictions import contradiction, literals
 from authz.policy.document import (
     AllOf,
     AnyOf,
-    ClaimOperator,
     NamedRequirement,
     NotRequirement,
     ParsedDirectory,
-    PathVariable,
     Quantified,
     Requirement,
     RouteDeclaration,
@@ -37,6 +36,7 @@ from authz.policy.router import Node, build_router
 from authz.policy.suggest import closest
 from authz.policy.templates import contains, format_template, read_template, takes
 from authz.policy.user_conditions import user_values
+from authz.policy.values import PathVariable
 from authz.policy.workload_conditions import SpiffePattern, SpiffePatternError
 
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE", "*"})
@@ -224,57 +224,9 @@ def _shadowed(route: _Route, report: _Report) -> None:
 def _never(route: _Route, report: _Report) -> None:
     """An `all` whose parts exclude each other."""
     for leaves in route.leaves:
-        why = _contradiction(leaves)
+        why = contradiction(leaves)
         if why:
             report.add(leaves[-1].place, FaultCode.NEVER_HOLDS, f"nobody can meet all of this: {why}")
-
-
-def _contradiction(leaves: Leaves) -> str:
-    users = [leaf for leaf in leaves if isinstance(leaf, UserRequirement)]
-    if len({user.kind for user in users if user.kind is not None}) > 1:
-        return "a person and a client"
-    for field_name in ("subjects", "clients"):
-        if _disjoint([_literals(getattr(user, field_name)) for user in users]):
-            return f"`{field_name}` that have nothing in common"
-    if _disjoint([frozenset(user.acr) for user in users if user.acr]):
-        return "`acr` that have nothing in common"
-    return _claim_contradiction(users) or _workload_contradiction(leaves)
-
-
-def _claim_contradiction(users: list[UserRequirement]) -> str:
-    wanted: dict[str, set[object]] = {}
-    for claim in (claim for user in users for claim in user.claims):
-        literal = claim.values[0]
-        if claim.operator is ClaimOperator.EQUALS and literal.reference is None:
-            wanted.setdefault(claim.path, set()).add((type(literal.literal).__name__, literal.literal))
-    several = [path for path, values in wanted.items() if len(values) > 1]
-    return f"two values of the claim {several[0]}" if several else ""
-
-
-def _workload_contradiction(leaves: Leaves) -> str:
-    workloads = [leaf for leaf in leaves if isinstance(leaf, WorkloadRequirement)]
-    for via in {leaf.via for leaf in workloads}:
-        same = [leaf for leaf in workloads if leaf.via is via]
-        exact = [
-            frozenset(text.value for text in leaf.spiffe)
-            for leaf in same
-            if leaf.spiffe and not any("*" in text.value for text in leaf.spiffe)
-        ]
-        if _disjoint(exact):
-            return "SPIFFE IDs that have nothing in common"
-    return ""
-
-
-def _literals(quantified: Quantified | None) -> frozenset[object]:
-    """The values, if all are literal; empty otherwise."""
-    if quantified is None or any(value.reference is not None for value in quantified.values):
-        return frozenset()
-    return frozenset(value.literal for value in quantified.values)
-
-
-def _disjoint(sets: Iterable[frozenset[object] | frozenset[str]]) -> bool:
-    written = [one for one in sets if one]
-    return len(written) > 1 and not frozenset.intersection(*map(frozenset, written))
 
 
 # --- routes beside each other ----------------------------------------------------------------------------
@@ -377,7 +329,7 @@ def _misspelt(parsed: ParsedDirectory, faults: Faults) -> None:
                 quantified: Quantified | None = getattr(leaf, kind) if isinstance(leaf, UserRequirement) else None
                 if quantified is None:
                     continue
-                for text in _literals(quantified):
+                for text in literals(quantified):
                     counts[str(text)] += 1
                     places.setdefault(str(text), (quantified.place, policy))
         common = [text for text, count in counts.items() if count > 1]

@@ -16,7 +16,6 @@ from authz.model.principal import Via
 from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Outcome, Variable
 from authz.policy.document import (
     GuardrailDeclaration,
-    HostVariable,
     ParsedDirectory,
     Requirement,
     RouteDeclaration,
@@ -31,6 +30,7 @@ from authz.policy.link import PolicySet
 from authz.policy.prepare import RequirementCompiler, last_via
 from authz.policy.requirements import Leaves, Names, expand, leaves_under, shared_requirements
 from authz.policy.user_conditions import user_values
+from authz.policy.values import HostVariable
 
 
 @dataclass(frozen=True, slots=True, eq=False)

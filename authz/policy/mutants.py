@@ -20,7 +20,6 @@ from authz.policy.document import (
     PublicRequirement,
     Requirement,
     RoutePolicyDocument,
-    Text,
     UserRequirement,
     WorkloadRequirement,
 )
@@ -30,6 +29,7 @@ from authz.policy.hosts import HostError, parse_host
 from authz.policy.plan import Alternative, RequirePlan
 from authz.policy.prepare import RequirementCompiler, Unfit
 from authz.policy.requirements import Leaf, Leaves, Names, TooLarge, expand, shared_requirements
+from authz.policy.values import Text
 
 _LISTS: Final = ("subjects", "scopes", "groups", "roles", "clients")
 """Fields of a `user` that know their own place."""

@@ -14,11 +14,12 @@ from typing import Final
 
 from authz.model.spiffe import SpiffeId, SpiffeIdError
 from authz.policy.compiled import Literal, PathTemplate
-from authz.policy.document import Bind, GuardrailsDocument, Text
+from authz.policy.document import Bind, GuardrailsDocument
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.hosts import HostError, HostKind, HostPattern, parse_host
 from authz.policy.index import DNS, SPIFFE, Shares
 from authz.policy.templates import contains, overlaps, read_template
+from authz.policy.values import Text
 
 _NO_GUARDRAILS: Final = GuardrailsDocument(place=Place(""))
 

@@ -16,12 +16,12 @@ from authz.policy.document import (
     GuardrailsDocument,
     Requirement,
     Scope,
-    Text,
 )
 from authz.policy.faults import FaultCode, Place
 from authz.policy.parse_requirements import read_requirement
 from authz.policy.parse_routes import read_methods
 from authz.policy.parse_values import MAX_NAME, Reading
+from authz.policy.values import Text
 from authz.policy.yaml_tree import Node, Unread, show
 
 _KEYS: Final = ("apiVersion", "kind", "bind", "destinations", "hosts", "guardrails")

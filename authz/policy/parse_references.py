@@ -11,7 +11,10 @@ from collections.abc import Callable
 from enum import Flag, auto
 from typing import Final
 
-from authz.policy.document import (
+from authz.policy.faults import FaultCode
+from authz.policy.parse_values import MAX_TEXT, Reading
+from authz.policy.suggest import closest
+from authz.policy.values import (
     HostVariable,
     PathVariable,
     Reference,
@@ -21,9 +24,6 @@ from authz.policy.document import (
     Value,
     WorkloadSegment,
 )
-from authz.policy.faults import FaultCode
-from authz.policy.parse_values import MAX_TEXT, Reading
-from authz.policy.suggest import closest
 from authz.policy.yaml_tree import Node, Scalar, show
 
 

@@ -28,15 +28,14 @@ from authz.policy.document import (
     Quantifier,
     Requirement,
     SourceRequirement,
-    Text,
     UserRequirement,
-    Value,
     WhenRequirement,
     WorkloadRequirement,
 )
 from authz.policy.faults import FaultCode
 from authz.policy.parse_references import Permitted, read_value, refuse_braces
 from authz.policy.parse_values import Reading
+from authz.policy.values import Text, Value
 from authz.policy.yaml_tree import Mapping, Node, Scalar, show
 
 MAX_REQUIREMENTS: Final = 1000

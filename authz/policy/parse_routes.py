@@ -11,20 +11,13 @@ from collections.abc import Mapping as MappingType
 from datetime import date
 from typing import Final
 
-from authz.policy.document import (
-    CandidateDeclaration,
-    Credential,
-    FaultyPolicy,
-    RouteDeclaration,
-    RoutePolicyDocument,
-    Text,
-    Value,
-)
+from authz.policy.document import CandidateDeclaration, Credential, FaultyPolicy, RouteDeclaration, RoutePolicyDocument
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.parse_references import Permitted, read_value
 from authz.policy.parse_requirements import read_requirement, read_requirements
 from authz.policy.parse_values import Reading
 from authz.policy.suggest import closest
+from authz.policy.values import Text, Value
 from authz.policy.yaml_tree import Mapping, Node, Unread, show
 
 MAX_ROUTES: Final = 50_000

@@ -14,13 +14,14 @@ from typing import Final
 from authz.model.reason import BY_CODE, Reason
 from authz.model.request import split_url
 from authz.policy.casting import Misplaced, token_claims
-from authz.policy.document import ParsedDirectory, RoutePolicyDocument, Text
+from authz.policy.document import ParsedDirectory, RoutePolicyDocument
 from authz.policy.faults import Fault, FaultCode, Faults
 from authz.policy.ownership import read_destination
 from authz.policy.parse import Kind, check_head, is_test_file
 from authz.policy.parse_people import json_of, moment, read_person
 from authz.policy.parse_values import Reading
 from authz.policy.suite import DEFAULT_NOW, Case, Expectation, Person, Rejected, RequestLine, Suite, UserFixture
+from authz.policy.values import Text
 from authz.policy.yaml_reader import read_file
 from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence, Unread, show
 

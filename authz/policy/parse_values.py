@@ -14,9 +14,9 @@ from datetime import date
 from typing import Final, TypeVar
 
 from authz.model.spiffe import SpiffeId, SpiffeIdError
-from authz.policy.document import Text
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.suggest import did_you_mean
+from authz.policy.values import Text
 from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence, Unread, show
 
 T = TypeVar("T")

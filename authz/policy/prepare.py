@@ -15,19 +15,14 @@ from authz.policy.conditions import nobody_condition, public_condition, source_c
 from authz.policy.document import (
     AllOf,
     AnyOf,
-    HostVariable,
     NobodyRequirement,
     NotRequirement,
-    PathVariable,
     PublicRequirement,
     Requirement,
     SourceRequirement,
-    UserClaim,
     UserRequirement,
-    Value,
     WhenRequirement,
     WorkloadRequirement,
-    WorkloadSegment,
 )
 from authz.policy.expressions import Expression, ExpressionError, compile_expression, when_condition
 from authz.policy.faults import FaultCode, Place
@@ -38,6 +33,7 @@ from authz.policy.requirements import Leaves, is_public, leaves_under
 from authz.policy.suggest import did_you_mean
 from authz.policy.three_values import Mode, conjunction, disjunction, negation
 from authz.policy.user_conditions import UserContext, user_conditions, user_values, uses_subject
+from authz.policy.values import HostVariable, PathVariable, UserClaim, Value, WorkloadSegment
 from authz.policy.workload_checks import workload_fits
 from authz.policy.workload_conditions import workload_conditions
 

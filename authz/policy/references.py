@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from authz.model.principal import User, Via, Workload
 from authz.policy.compiled import Scene, VariableType
-from authz.policy.document import HostVariable, PathVariable, Reference, UserClaim, UserSubject, Value, WorkloadSegment
+from authz.policy.values import HostVariable, PathVariable, Reference, UserClaim, UserSubject, Value, WorkloadSegment
 
 Getter = Callable[[Scene], object]
 """The typed JSON value, or None when it can't be resolved."""

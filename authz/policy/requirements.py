@@ -19,7 +19,6 @@ from authz.policy.document import (
     NotRequirement,
     ParsedDirectory,
     PublicRequirement,
-    RequestHeader,
     Requirement,
     SourceRequirement,
     UserRequirement,
@@ -29,6 +28,7 @@ from authz.policy.document import (
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.suggest import did_you_mean
 from authz.policy.user_conditions import user_values
+from authz.policy.values import RequestHeader
 
 MAX_ALTERNATIVES: Final = 128
 """Alternatives of one route, those of its guardrails multiplied in: bounds the work of explaining one denial."""

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from authz.model.errors import Refused
 from authz.model.path import parse_path
 from authz.policy.compiled import Literal, PathTemplate, Variable, VariableType
-from authz.policy.document import Text
 from authz.policy.faults import FaultCode, Faults
+from authz.policy.values import Text
 
 MAX_TEMPLATE: Final = 2048
 """Characters; a request target has at most 8 KiB."""

@@ -9,9 +9,10 @@ from authz.model.principal import Binding, PrincipalKind, Undecided, User
 from authz.model.reason import Reason
 from authz.policy.claim_conditions import claim_test
 from authz.policy.compiled import Condition, Outcome, Scene, Subject, Test
-from authz.policy.document import ClaimCondition, Quantified, Quantifier, UserRequirement, UserSubject, Value
+from authz.policy.document import ClaimCondition, Quantified, Quantifier, UserRequirement
 from authz.policy.references import Surroundings, describe, text_getter
 from authz.policy.three_values import FALSE, TRUE, UNDECIDED, Mode, truth
+from authz.policy.values import UserSubject, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

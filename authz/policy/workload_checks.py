@@ -6,10 +6,11 @@ Owns the faults of that. Must not: prepare conditions (`policy.workload_conditio
 from __future__ import annotations
 
 from authz.model.principal import Via
-from authz.policy.document import Text, WorkloadRequirement
+from authz.policy.document import WorkloadRequirement
 from authz.policy.faults import FaultCode
 from authz.policy.ground import Ground
 from authz.policy.suggest import did_you_mean
+from authz.policy.values import Text
 from authz.policy.workload_conditions import SpiffePattern, SpiffePatternError
 
 

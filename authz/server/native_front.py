@@ -24,21 +24,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authz.server.admission import Admission
 from authz.server.front import Answering, ListenError, Listening
+from authz.server.native_health import HEALTH_CHECK, HEALTH_WATCH, NativeHealth
 from authz.server.unix_socket import SocketPath
-from authz.wire.reflection import METHOD_PATH, SERVICE
+from authz.wire.reflection import METHOD_PATH
 
 if TYPE_CHECKING:
     from pygrpc_native import NativeGrpcFront
 
-_HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
-_HEALTH_WATCH: Final = "/grpc.health.v1.Health/Watch"
-_METHODS: Final = ((METHOD_PATH, False), (_HEALTH_CHECK, False), (_HEALTH_WATCH, True))
+_METHODS: Final = ((METHOD_PATH, False), (HEALTH_CHECK, False), (HEALTH_WATCH, True))
 _CHECK, _HEALTH, _WATCH = range(3)
 
-# HealthCheckResponse{status}, gRPC health protocol v1: field 1, a varint.
-_SERVING: Final = b"\x08\x01"
-_NOT_SERVING: Final = b"\x08\x02"
-_SERVICE_UNKNOWN: Final = b"\x08\x03"
 _NOT_FOUND: Final = 5
 _RESOURCE_EXHAUSTED: Final = 8
 _INTERNAL: Final = 13
@@ -46,7 +41,6 @@ _INTERNAL: Final = 13
 _BATCH: Final = 64
 _WAIT_MS: Final = 200
 """A receive without a limit would hold back all but one thread when the front is closed."""
-_MAX_WATCHERS: Final = 256
 _IO_THREADS: Final = 1
 """One is enough for several times what one interpreter can answer (measured; docs/performance.md)."""
 _DIED: Final = 70
@@ -149,57 +143,6 @@ class NativeFront:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class _Health:
-    """`grpc.health.v1` by hand: two messages of two bytes."""
-
-    def __init__(self) -> None:
-        self._state = _NOT_SERVING
-        self._watchers: set[int] = set()
-        self._lock = threading.Lock()
-        self._send: Callable[[int, bytes], object] = lambda call, message: None
-
-    def wire(self, send: Callable[[int, bytes], object]) -> None:
-        self._send = send
-
-    def tell(self, ready: bool) -> None:
-        """Say it to whoever asks and to every watcher, once per change."""
-        state = _SERVING if ready else _NOT_SERVING
-        with self._lock:
-            if state == self._state:
-                return
-            self._state = state
-            watchers = list(self._watchers)
-        for call in watchers:
-            self._send(call, state)
-
-    def answer(self, message: bytes) -> bytes | None:
-        """The state of a service that is ours; None for another."""
-        return self._state if _service_of(message) in ("", SERVICE) else None
-
-    def watch(self, call: int, message: bytes) -> bool:
-        """Whether one more watcher could be taken."""
-        with self._lock:
-            if len(self._watchers) >= _MAX_WATCHERS:
-                return False
-            self._watchers.add(call)
-        self._send(call, self.answer(message) or _SERVICE_UNKNOWN)
-        return True
-
-    def forget(self, call: int) -> None:
-        with self._lock:
-            self._watchers.discard(call)
-
-
-def _service_of(message: bytes) -> str:
-    """HealthCheckRequest{service=1}; a message of another form names no service of ours."""
-    from grpc_health.v1 import health_pb2
-
-    try:
-        return str(health_pb2.HealthCheckRequest.FromString(message).service)
-    except Exception:  # noqa: BLE001 - whatever it is, it is not ours
-        return "?"
-
-
 @dataclass(slots=True)
 class _Pending:
     """Calls that wait for their turn or for a thread, so that one that is cancelled meanwhile is not worked on."""
@@ -249,7 +192,7 @@ class _Door:
         self._pending = _Pending()
         self._receiver = threading.Thread(target=self._receive, name=f"receive {address}", daemon=True)
         self._quiet_since = time.monotonic()
-        self.health = _Health()
+        self.health = NativeHealth()
 
     def open(self) -> Listening:
         """Bind; raises `ListenError`."""

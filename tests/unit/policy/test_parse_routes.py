@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from authz.policy.document import Credential, NamedRequirement, PathVariable, UserClaim, UserRequirement
+from authz.policy.document import Credential, NamedRequirement, UserRequirement
+from authz.policy.values import PathVariable, UserClaim
 from tests.unit.policy.reading import POLICY, codes, policy, read, with_route
 
 ALLOW = "{user: {}}"
