@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from authz.model.errors import Refused
@@ -149,6 +151,18 @@ def test_the_size_is_bounded_before_anything_is_parsed() -> None:
 
     assert decode(message, Limits(message=len(message))).method == "GET"
     assert refusal(message, Limits(message=len(message) - 1)) is Reason.REQUEST_MALFORMED
+
+
+def test_headers_without_number_are_refused_before_they_are_sorted() -> None:
+    """Collecting the values of one name takes quadratic time; what is within the limit is judged later."""
+    check = check_request(headers=[("a", "x")] * 200_000, raw_headers=True)
+    message = check.SerializeToString()
+    began = time.process_time()
+
+    assert refusal(message) is Reason.REQUEST_MALFORMED
+    assert time.process_time() - began < 2.0
+    few = check_request(headers=[("a", "x")] * LIMITS.header_count, raw_headers=True)
+    assert len(decoded(few).headers) == LIMITS.header_count
 
 
 def test_a_refusal_holds_no_client_text() -> None:
