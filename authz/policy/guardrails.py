@@ -201,8 +201,8 @@ def _compile(
     guardrail: GuardrailDeclaration, cover: Cover, names: Names, platform: ParsedDirectory, faults: Faults
 ) -> CompiledGuardrail | None:
     written = guardrail.require if guardrail.require is not None else guardrail.deny
-    assert written is not None
-    node = names.resolve(written)
+    # Without a requirement the guardrail is faulty, and the reader has said so.
+    node = None if written is None else names.resolve(written)
     if node is None:
         return None
     ground = Ground(platform=platform, faults=faults, origin=f"guardrail:{guardrail.id}", any_issuer=True)

@@ -487,6 +487,15 @@ def test_a_last_good_policy_shows_the_faults_of_a_file_that_cannot_be_read() -> 
     assert "yaml-syntax" in second.policies[0].faults[0]
 
 
+@pytest.mark.parametrize("effect", ["", ", requires: {user: {}}", ", deny: 5", ", require: {}", ", forbid: 5"])
+def test_a_guardrail_without_an_effect_is_a_fault_of_the_platform(effect: str) -> None:
+    """However it went missing; the load is refused and says so."""
+    loaded = load(files(g=guardrails(f"bind: host\nguardrails:\n- {{id: a{effect}}}\n"), p=policy("p", "/x")))
+
+    assert loaded.policy is None
+    assert {fault.place.file for fault in loaded.faults} == {"g.yaml"}
+
+
 def test_preflights_that_a_new_forbid_hits_answer_503() -> None:
     """A preflight is public too; the routes themselves, and preflights that aren't covered, are served."""
     text = policy("p", "/x", "/y", extra="preflight: {public: browsers ask first}", allow="{user: {issuer: corp}}")
