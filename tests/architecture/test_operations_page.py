@@ -7,7 +7,7 @@ import re
 from functools import partial
 from typing import Final
 
-from authz.model.decision import Denial
+from authz.model.decision import Denial, Shadow
 from authz.model.principal import PrincipalKind, User, Via, Workload
 from authz.model.reason import Reason
 from authz.model.record import DecisionRecord, RevocationRecord
@@ -55,6 +55,7 @@ _FULL: Final = DecisionRecord(
     revision="r1",
     source_address="127.0.0.1",
     destination="spiffe://shop.example/orders",
+    candidate=Shadow(verdict="allowed"),
 )
 
 
