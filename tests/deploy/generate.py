@@ -14,7 +14,7 @@ from tests.unit.deploy.settings_schema import settings_schema
 
 _SCHEMA: Final = tools.DEPLOY / "helm/authz/values.schema.json"
 _PLAIN: Final = tools.DEPLOY / "kubernetes/authz.yaml"
-_HEAD: Final = "# Made from deploy/helm/authz with the values beside it and the example's policy; `make manifests` renews it.\n"
+_HEAD: Final = "# Made from deploy/helm/authz with values.yaml and the example's policy; `make manifests` renews it.\n"
 
 
 def main() -> None:

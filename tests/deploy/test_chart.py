@@ -77,7 +77,9 @@ def test_rendered_settings_are_taken_by_the_service(source: str, tmp_path: Path)
     paths = re.findall(r": (?:unix:)?(/[\w./-]+)$", file.read_text(), re.MULTILINE)
     assert len(paths) >= 3
     assert [path for path in paths if not path.startswith(tuple(mounts))] == []
-    assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+    assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {
+        each["name"] for each in pod["volumes"]
+    }
 
 
 def test_a_rendered_policy_is_clean(tmp_path: Path) -> None:

@@ -69,7 +69,11 @@ def test_each_manifest_that_a_page_shows_is_as_the_schemas_say(page: str, check:
         ("kubernetes/authz.yaml", ("readOnlyRootFilesystem", "readonlyRootFilesystem"), "unknown field"),
         ("kubernetes/authz.yaml", ("replicas: 2", "replicas: two"), "must be of type integer"),
         ("kubernetes/authz.yaml", ("serviceAccountName:", "containers: []\n      serviceAccountName:"), "already set"),
-        ("kubernetes/authz.yaml", ("  policyTypes: [Ingress, Egress]", "  policyTypes: Egress"), "must be of type array"),
+        (
+            "kubernetes/authz.yaml",
+            ("  policyTypes: [Ingress, Egress]", "  policyTypes: Egress"),
+            "must be of type array",
+        ),
         ("istio/authorization-policy.yaml", ("CUSTOM", "CUSTOMS"), "Unsupported value"),
         ("istio/authorization-policy.yaml", ("provider:", "providers:"), "unknown field"),
         ("istio/destination-rule.yaml", ("ISTIO_MUTUAL", "ISTIO"), "Unsupported value"),

@@ -5,8 +5,8 @@ Owns: fetching and building, once, into a cache outside the tree. What can't be 
 | what | from |
 |---|---|
 | `helm` | the Go module `helm.sh/helm/v4`, built |
-| `check` | `deploy/check`, built: the API server's own validation (`k8s.io/apiextensions-apiserver`), and Istio's mesh configuration (`istio.io/api`) |
-| schemas | OpenAPI and CustomResourceDefinitions out of the Go modules that `MODULES` names; nothing of them is built |
+| `check` | `deploy/check`, built: the API server's validation (`k8s.io/apiextensions-apiserver`), `istio.io/api` |
+| schemas | OpenAPI and CustomResourceDefinitions out of the Go modules in `MODULES`, of which nothing is built |
 """
 
 from __future__ import annotations

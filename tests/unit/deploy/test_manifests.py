@@ -17,30 +17,16 @@ import authz
 from authz.policy.load import load
 from authz.sources.directory import read_policy_directory
 from tests.architecture import tree
+from tests.mint.manifests import DEPLOY, DOCUMENTS, MESHES, mount_policy, pod, policy, the
+from tests.mint.manifests import settings as mounted_settings
 from tests.unit.deploy.settings_schema import settings_schema
 
-_DEPLOY: Final = tree.ROOT / "deploy"
-_DOCUMENTS: Final = [
-    document
-    for mesh in ("kubernetes", "istio", "envoy-gateway")
-    for file in sorted((_DEPLOY / mesh).glob("*.yaml"))
-    for document in yaml.safe_load_all(file.read_text())
-]
-_VALUES: Final = [_DEPLOY / mesh / "values.yaml" for mesh in ("kubernetes", "istio", "envoy-gateway")]
-_SCHEMA: Final = json.loads((_DEPLOY / "helm/authz/values.schema.json").read_text())
-
-
-def _the(kind: str, name: str = "authz") -> Any:
-    (found,) = [each for each in _DOCUMENTS if each.get("kind") == kind and each["metadata"]["name"] == name]
-    return found
-
-
-def _pod() -> Any:
-    return _the("Deployment")["spec"]["template"]["spec"]
+_VALUES: Final = [DEPLOY / mesh / "values.yaml" for mesh in MESHES]
+_SCHEMA: Final = json.loads((DEPLOY / "helm/authz/values.schema.json").read_text())
 
 
 def _container() -> Any:
-    return _pod()["containers"][0]
+    return pod()["containers"][0]
 
 
 def test_the_pod_is_what_the_image_is_built_for() -> None:
@@ -50,7 +36,7 @@ def test_the_pod_is_what_the_image_is_built_for() -> None:
     ports = re.findall(r"^EXPOSE (.+)$", dockerfile, re.MULTILINE)[0].split()
     compose = yaml.safe_load(tree.text_of("docker-compose.yml"))["services"]["authz-1"]
 
-    context = _pod()["securityContext"]
+    context = pod()["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (int(user), int(group), int(group))
     assert [str(port["containerPort"]) for port in _container()["ports"]] == ports
     assert 'ENTRYPOINT ["authz"]' in dockerfile
@@ -60,7 +46,7 @@ def test_the_pod_is_what_the_image_is_built_for() -> None:
 
 def test_the_chart_is_of_this_version() -> None:
     """Chart, application and image tag bear the version of the package."""
-    chart = yaml.safe_load((_DEPLOY / "helm/authz/Chart.yaml").read_text())
+    chart = yaml.safe_load((DEPLOY / "helm/authz/Chart.yaml").read_text())
 
     assert chart["appVersion"] == chart["version"] == authz.__version__
     assert _container()["image"].endswith(f":{authz.__version__}")
@@ -68,36 +54,36 @@ def test_the_chart_is_of_this_version() -> None:
 
 def test_the_pod_can_do_nothing_that_it_does_not_need() -> None:
     """Pod security's level `restricted`, and beyond it a root that can't be written and no token."""
-    assert _pod()["securityContext"]["runAsNonRoot"] is True
-    assert _pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod()["securityContext"]["runAsNonRoot"] is True
+    assert pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert _container()["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert _pod()["automountServiceAccountToken"] is False
-    assert _the("ServiceAccount")["automountServiceAccountToken"] is False
+    assert pod()["automountServiceAccountToken"] is False
+    assert the("ServiceAccount")["automountServiceAccountToken"] is False
     assert set(_container()["resources"]["limits"]) == {"memory"}
 
 
 def test_no_service_of_the_namespace_becomes_a_setting() -> None:
     """Kubernetes makes AUTHZ_PORT of a service named authz, and an unknown AUTHZ_ variable ends the start."""
-    assert _pod()["enableServiceLinks"] is False
+    assert pod()["enableServiceLinks"] is False
 
 
 def test_the_pod_is_given_the_time_that_its_drain_takes() -> None:
     """The kubelet's patience is longer than health_wait and drain_grace together."""
-    settings = yaml.safe_load(_the("ConfigMap", "authz-settings")["data"]["authz.yaml"])
+    settings = mounted_settings()
 
     drain = sum(int(settings[name].removesuffix("s")) for name in ("health_wait", "drain_grace"))
 
-    assert _pod()["terminationGracePeriodSeconds"] > drain
+    assert pod()["terminationGracePeriodSeconds"] > drain
 
 
 def test_envoys_notice_a_drain_before_it_ends() -> None:
     """Where a health check is written down, its interval is below health_wait."""
-    settings = yaml.safe_load(_the("ConfigMap", "authz-settings")["data"]["authz.yaml"])
-    health = _the("SecurityPolicy", "ask-authz")["spec"]["extAuth"]["grpc"]["backendSettings"]["healthCheck"]
+    settings = mounted_settings()
+    health = the("SecurityPolicy", "ask-authz")["spec"]["extAuth"]["grpc"]["backendSettings"]["healthCheck"]
 
     assert int(health["active"]["interval"].removesuffix("s")) * 2 < int(settings["health_wait"].removesuffix("s"))
     assert health["panicThreshold"] == 0
@@ -105,13 +91,13 @@ def test_envoys_notice_a_drain_before_it_ends() -> None:
 
 def test_everything_selects_the_same_pods() -> None:
     """Service, budget, network policy and spread mean the pods that the Deployment makes."""
-    labels = _the("Deployment")["spec"]["template"]["metadata"]["labels"]
+    labels = the("Deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
-        _the("Deployment")["spec"]["selector"]["matchLabels"],
-        _the("Service")["spec"]["selector"],
-        _the("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        _the("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-        *(each["labelSelector"]["matchLabels"] for each in _pod()["topologySpreadConstraints"]),
+        the("Deployment")["spec"]["selector"]["matchLabels"],
+        the("Service")["spec"]["selector"],
+        the("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        the("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        *(each["labelSelector"]["matchLabels"] for each in pod()["topologySpreadConstraints"]),
     ]
 
     assert all(each == selectors[0] for each in selectors)
@@ -120,7 +106,7 @@ def test_everything_selects_the_same_pods() -> None:
 
 def test_no_network_rule_means_everybody() -> None:
     """A rule without peers, or with an empty one, would let all in or out."""
-    spec = _the("NetworkPolicy")["spec"]
+    spec = the("NetworkPolicy")["spec"]
 
     peers = [rule.get("from") or rule.get("to") for rule in (*spec["ingress"], *spec["egress"])]
 
@@ -130,28 +116,14 @@ def test_no_network_rule_means_everybody() -> None:
     assert [port["port"] for rule in spec["ingress"] for port in rule["ports"]] == [9000]
 
 
-def _mount(folder: Path, generation: str, data: dict[str, str]) -> None:
-    """Lay out a ConfigMap as the kubelet does: files in a hidden folder, `..data` swapped by a rename."""
-    volume = next(each for each in _pod()["volumes"] if each["name"] == "policy")["configMap"]
-    for item in volume["items"]:
-        file = folder / f"..{generation}" / item["path"]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(data[item["key"]])
-        top = item["path"].partition("/")[0]
-        if not (folder / top).is_symlink():
-            (folder / top).symlink_to(f"..data/{top}")
-    (folder / "..data_tmp").symlink_to(f"..{generation}")
-    (folder / "..data_tmp").rename(folder / "..data")
-
-
 def test_the_mounted_policy_is_clean_and_changes_as_one(tmp_path: Path) -> None:
     """All its files arrive with their folders, no fault but missing tests is found, and a swap is seen."""
-    data = dict(_the("ConfigMap", "authz-policy")["data"])
-    _mount(tmp_path, "2026_1", data)
+    data = policy()
+    mount_policy(tmp_path, "2026_1", data)
 
     before = read_policy_directory(tmp_path)
     data["orders.yaml"] = data["orders.yaml"].replace("orders:read", "orders:list")
-    _mount(tmp_path, "2026_2", data)
+    mount_policy(tmp_path, "2026_2", data)
     after = read_policy_directory(tmp_path)
 
     loaded = load(before)
@@ -171,7 +143,7 @@ def _authz(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_mounted_settings_are_the_services(tmp_path: Path) -> None:
     """`authz config show` takes them, and each value is the file's."""
     file = tmp_path / "authz.yaml"
-    file.write_text(_the("ConfigMap", "authz-settings")["data"]["authz.yaml"])
+    file.write_text(the("ConfigMap", "authz-settings")["data"]["authz.yaml"])
 
     done = _authz("config", "show", "--config", str(file))
 
@@ -181,10 +153,13 @@ def test_the_mounted_settings_are_the_services(tmp_path: Path) -> None:
 
 def test_what_is_mounted_is_what_the_settings_name() -> None:
     """Each path in the settings lies on a mount."""
-    settings = yaml.safe_load(_the("ConfigMap", "authz-settings")["data"]["authz.yaml"])
+    settings = mounted_settings()
     mounts = {mount["mountPath"] for mount in _container()["volumeMounts"]}
 
-    named = {settings["policy_dir"], *(str(Path(settings["tls"][name]).parent) for name in ("cert", "key", "client_ca"))}
+    named = {
+        settings["policy_dir"],
+        *(str(Path(settings["tls"][name]).parent) for name in ("cert", "key", "client_ca")),
+    }
 
     assert named <= mounts
     assert "/etc/authz" in mounts
@@ -193,10 +168,10 @@ def test_what_is_mounted_is_what_the_settings_name() -> None:
 
 def test_nothing_that_a_mesh_is_told_fails_open() -> None:
     """The settings that would let requests pass unasked are written down, on the safe side."""
-    (mesh,) = [each["meshConfig"] for each in _DOCUMENTS if "meshConfig" in each]
+    (mesh,) = [each["meshConfig"] for each in DOCUMENTS if "meshConfig" in each]
     provider = mesh["extensionProviders"][0]["envoyExtAuthzGrpc"]
-    asked = _the("AuthorizationPolicy", "ask-authz")
-    gateway = _the("SecurityPolicy", "ask-authz")["spec"]["extAuth"]
+    asked = the("AuthorizationPolicy", "ask-authz")
+    gateway = the("SecurityPolicy", "ask-authz")["spec"]["extAuth"]
 
     assert provider["failOpen"] is gateway["failOpen"] is False
     assert provider["clearRouteCache"] is gateway["recomputeRoute"] is False
@@ -204,19 +179,28 @@ def test_nothing_that_a_mesh_is_told_fails_open() -> None:
     assert {"headersToExtAuth", "bodyToExtAuth"}.isdisjoint(gateway)
     assert asked["metadata"]["namespace"] == "istio-system"
     assert asked["spec"] == {"action": "CUSTOM", "provider": {"name": "authz"}, "rules": [{}]}
-    assert _the("PeerAuthentication", "strict")["spec"] == {"mtls": {"mode": "STRICT"}}
+    assert the("PeerAuthentication", "strict")["spec"] == {"mtls": {"mode": "STRICT"}}
+
+
+@pytest.mark.parametrize("page", ["docs/istio.md", "docs/envoy-gateway.md"])
+def test_a_page_shows_what_deploy_holds(page: str) -> None:
+    """Whoever copies from the page gets the same as who applies the file."""
+    shown = [yaml.safe_load(block.text) for block in tree.blocks(page) if block.language == "yaml"]
+
+    assert shown
+    assert [document for document in shown if document not in DOCUMENTS] == []
 
 
 def test_the_meshes_ask_where_the_chart_answers() -> None:
     """Names, namespace, port and identity are the same on both sides."""
     address = "authz.authz.svc.cluster.local"
     identity = "spiffe://cluster.local/ns/authz/sa/authz"
-    (mesh,) = [each["meshConfig"] for each in _DOCUMENTS if "meshConfig" in each]
+    (mesh,) = [each["meshConfig"] for each in DOCUMENTS if "meshConfig" in each]
     provider = mesh["extensionProviders"][0]["envoyExtAuthzGrpc"]
-    rule = _the("DestinationRule")["spec"]
-    (backend,) = _the("SecurityPolicy", "ask-authz")["spec"]["extAuth"]["grpc"]["backendRefs"]
-    validation = _the("BackendTLSPolicy")["spec"]["validation"]
-    service = _the("Service")
+    rule = the("DestinationRule")["spec"]
+    (backend,) = the("SecurityPolicy", "ask-authz")["spec"]["extAuth"]["grpc"]["backendRefs"]
+    validation = the("BackendTLSPolicy")["spec"]["validation"]
+    service = the("Service")
     (port,) = service["spec"]["ports"]
 
     assert (service["metadata"]["name"], service["metadata"]["namespace"]) == ("authz", "authz")
@@ -234,8 +218,8 @@ def test_the_schema_knows_every_setting_and_no_other() -> None:
 
 
 def _merged(*files: Path, **changes: Any) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load((_DEPLOY / "helm/authz/values.yaml").read_text())
-    for file in (_DEPLOY / "example-policy.yaml", *files):
+    values: dict[str, Any] = yaml.safe_load((DEPLOY / "helm/authz/values.yaml").read_text())
+    for file in (DEPLOY / "example-policy.yaml", *files):
         for name, value in yaml.safe_load(file.read_text()).items():
             values[name] = {**values[name], **value}
     for dotted, value in changes.items():
@@ -255,7 +239,7 @@ def test_the_schema_takes_the_values_of_each_mesh(file: Path) -> None:
 
 def test_the_schema_names_every_value_that_the_chart_has() -> None:
     """A value without a line in the schema would be refused, and a line without a value would be undocumented."""
-    values = yaml.safe_load((_DEPLOY / "helm/authz/values.yaml").read_text())
+    values = yaml.safe_load((DEPLOY / "helm/authz/values.yaml").read_text())
 
     assert set(_SCHEMA["properties"]) == {*values, "global"}
 
