@@ -237,14 +237,19 @@ class _Weighed:
 def _weigh_all(plan: RoutePlan, guardrails: Guardrails, scene: Scene) -> list[_Weighed]:
     """Every choice of the route's alternatives and of each `require`'s, in written order."""
     required = [guardrail.plan.alternatives for guardrail in guardrails if isinstance(guardrail.plan, RequirePlan)]
+    known: dict[int, Outcome] = {}
     return [
-        _weigh(tuple(condition for alternative in choice for condition in alternative.conditions), scene)
+        _weigh(tuple(condition for alternative in choice for condition in alternative.conditions), scene, known)
         for choice in product(plan.alternatives, *required)
     ]
 
 
-def _weigh(conditions: tuple[Condition, ...], scene: Scene) -> _Weighed:
-    outcomes = tuple(condition.test(scene) for condition in conditions)
+def _weigh(conditions: tuple[Condition, ...], scene: Scene, known: dict[int, Outcome]) -> _Weighed:
+    """`known` remembers, by identity, how conditions turned out: alternatives share most of theirs."""
+    for condition in conditions:
+        if id(condition) not in known:
+            known[id(condition)] = condition.test(scene)
+    outcomes = tuple(known[id(condition)] for condition in conditions)
     unmet = [
         condition
         for condition, outcome in zip(conditions, outcomes, strict=True)
