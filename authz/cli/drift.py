@@ -37,9 +37,7 @@ class _Line:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The policies, what they are compared with, and which of them."""
     parser.add_argument("directory", metavar="DIR", help="the policy directory, or REVISION:PATH")
-    parser.add_argument(
-        "--envoy", metavar="FILE", action="append", default=[], help=f"{SOURCE_HELP}; may be repeated"
-    )
+    parser.add_argument("--envoy", metavar="FILE", action="append", default=[], help=f"{SOURCE_HELP}; may be repeated")
     parser.add_argument("--openapi", metavar="FILE", help="an OpenAPI 3 document, YAML or JSON")
     parser.add_argument("--base-path", metavar="PATH", default="", help="stands before each path of the document")
     parser.add_argument("--policy", metavar="NAME", action="append", help="only this policy; may be repeated")

@@ -85,7 +85,10 @@ def cluster_text(endpoints: Sequence[Endpoint], *, name: str, tls: bool) -> str:
     """The cluster as YAML, an item for `static_resources.clusters`."""
     lines = [f"name: {json.dumps(name)}", *_HEAD.splitlines(), *(_TLS.splitlines() if tls else ())]
     lines += [
-        "load_assignment:", f"  cluster_name: {json.dumps(name)}", "  endpoints:", "  - lb_endpoints:",
+        "load_assignment:",
+        f"  cluster_name: {json.dumps(name)}",
+        "  endpoints:",
+        "  - lb_endpoints:",
         *(f"    - endpoint: {{address: {each.text()}}}" for each in endpoints),
     ]
     indented = [f"  {line}" for line in lines]

@@ -16,13 +16,16 @@ def cluster(name: str, configuration: Configuration) -> Iterator[Hazard]:
     place, found = Place(cluster=name), configuration.clusters.get(name)
     if found is None:
         yield Hazard(
-            code="cluster-missing", place=place, why="the filter names a cluster that isn't there: every check fails",
+            code="cluster-missing",
+            place=place,
+            why="the filter names a cluster that isn't there: every check fails",
             write="the cluster that `authz envoy cluster` prints",
         )
         return
     if not found.health_checks:
         yield Hazard(
-            code="health-check-missing", place=place,
+            code="health-check-missing",
+            place=place,
             why="Envoy doesn't notice that an instance drains, and sends it checks until it is gone",
             write=(
                 "health_checks: [{timeout: 1s, interval: 2s, unhealthy_threshold: 1, healthy_threshold: 1, "
@@ -38,7 +41,8 @@ def _transport(place: Place, found: Cluster, configuration: Configuration) -> It
     common = None if tls is None else tls.common_tls_context
     if tls is not None and (common is None or not asks_for_certificate(common)):
         yield Hazard(
-            code="authz-unverified", place=place,
+            code="authz-unverified",
+            place=place,
             why="Envoy takes anybody's certificate: whoever stands at the address can allow everything",
             write="validation_context: {trusted_ca: …, match_typed_subject_alt_names: […authz's SPIFFE ID…]}",
         )
@@ -47,7 +51,8 @@ def _transport(place: Place, found: Cluster, configuration: Configuration) -> It
         for address in addresses(found.name, configuration):
             if not _stays_here(address):
                 yield Hazard(
-                    code="plaintext-check", place=place,
+                    code="plaintext-check",
+                    place=place,
                     why=f"checks go to {address} in plaintext: whoever stands in between reads tokens and can allow",
                     write="transport_socket with UpstreamTlsContext, or a loopback address or Unix socket",
                 )
@@ -56,7 +61,9 @@ def _transport(place: Place, found: Cluster, configuration: Configuration) -> It
 def asks_for_certificate(common: CommonTlsContext) -> bool:
     """Whether the other side's certificate is checked against anything."""
     contexts = (
-        common.validation_context, common.combined_validation_context, common.validation_context_sds_secret_config,
+        common.validation_context,
+        common.combined_validation_context,
+        common.validation_context_sds_secret_config,
     )
     return any(each is not None for each in contexts)
 

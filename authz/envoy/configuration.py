@@ -118,9 +118,7 @@ def read(data: bytes, *, lenient: bool = False) -> Configuration:
         static = tree["static_resources"]
         found = {what: list(static.get(what) or ()) for what in ("listeners", "clusters")}
     else:
-        raise ConfigurationError(
-            "it is neither a config dump (`configs`) nor a bootstrap with `static_resources`"
-        )
+        raise ConfigurationError("it is neither a config dump (`configs`) nor a bootstrap with `static_resources`")
     reader = _Reader(lenient)
     listeners = [reader.message(Listener, each) for each in found["listeners"]]
     routes = {each.name: each for each in reader.all(RouteConfiguration, found.get("routes", ()))}
@@ -209,9 +207,7 @@ def _pruned(tree: Any) -> Any:
     return {name: _pruned(value) for name, value in tree.items()}
 
 
-def _managers(
-    listeners: Iterable[Listener], routes: Mapping[str, RouteConfiguration]
-) -> Iterator[Manager]:
+def _managers(listeners: Iterable[Listener], routes: Mapping[str, RouteConfiguration]) -> Iterator[Manager]:
     for listener in listeners:
         chains = [(each.name or str(number), each) for number, each in enumerate(listener.filter_chains)]
         if listener.default_filter_chain is not None:
@@ -222,7 +218,11 @@ def _managers(
                 if message is not None:
                     own, unread = _routes(message, routes)
                     manager = Manager(
-                        listener=listener.name or "unnamed", chain=name, message=message, routes=own, unread=unread,
+                        listener=listener.name or "unnamed",
+                        chain=name,
+                        message=message,
+                        routes=own,
+                        unread=unread,
                         tls=_tls(chain),
                     )
                     yield replace(manager, unread=_PENDING) if manager.pending() and not unread else manager

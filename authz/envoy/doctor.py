@@ -38,8 +38,10 @@ def _nobody_asks(configuration: Configuration) -> Iterator[Hazard]:
     managers = configuration.managers
     if managers and not any(each.pending() or any(True for _ in each.checks()) for each in managers):
         yield Hazard(
-            code="check-missing", place=place_of(managers[0]),
-            why="no listener asks authz anything", write="the ext_authz filter, last before the router",
+            code="check-missing",
+            place=place_of(managers[0]),
+            why="no listener asks authz anything",
+            write="the ext_authz filter, last before the router",
         )
 
 

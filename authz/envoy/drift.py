@@ -99,7 +99,8 @@ def _uncovered(route: Served, table: _Table, owned: Sequence[Owned]) -> Iterator
             yield Drift(code="undecided", where=route.place, why=f"{_said(route)} may meet any policy there")
         else:
             yield Drift(
-                code="uncovered-route", where=route.place,
+                code="uncovered-route",
+                where=route.place,
                 why=f"no route of {_policies(here)} covers {route.match} on {domain}",
             )
 
@@ -112,9 +113,7 @@ def _dead(tables: Sequence[_Table], owned: Sequence[Owned]) -> Iterator[Drift]:
             routes = [route for table in tables for route in _leading(table, pattern)]
             if not routes and (one.policy, text) not in gone:
                 gone.add((one.policy, text))
-                yield Drift(
-                    code="dead-host", where=f"policy {one.policy}", why=f"no virtual host serves {text}"
-                )
+                yield Drift(code="dead-host", where=f"policy {one.policy}", why=f"no virtual host serves {text}")
             alive += routes
         if not alive:
             continue
@@ -157,7 +156,8 @@ def _table(manager: Manager) -> _Table:
     routes = manager.routes
     any_port = bool(
         (routes is not None and routes.ignore_port_in_host_matching)
-        or manager.message.strip_any_host_port or manager.message.strip_matching_host_port
+        or manager.message.strip_any_host_port
+        or manager.message.strip_matching_host_port
     )
     hosts = () if routes is None else routes.virtual_hosts
     listed = (tuple(_served(manager, host, *each) for each in enumerate(host.routes)) for host in hosts)
@@ -177,8 +177,14 @@ def _served(manager: Manager, host: VirtualHost, position: int, route: Route) ->
 
 def _match(match: RouteMatch) -> PathMatch:
     conditional = bool(
-        match.headers or match.query_parameters or match.cookies or match.dynamic_metadata or match.filter_state
-        or match.grpc or match.tls_context or match.runtime_fraction
+        match.headers
+        or match.query_parameters
+        or match.cookies
+        or match.dynamic_metadata
+        or match.filter_state
+        or match.grpc
+        or match.tls_context
+        or match.runtime_fraction
     )
     how, text = _path(match)
     return PathMatch(how=how, text=text, folded=match.case_sensitive is False, conditional=conditional)

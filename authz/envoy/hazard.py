@@ -20,8 +20,12 @@ class Place:
 
     def __str__(self) -> str:
         named = (
-            ("listener", self.listener), ("chain", self.chain), ("filter", self.filter),
-            ("virtual host", self.host), ("route", self.route), ("cluster", self.cluster),
+            ("listener", self.listener),
+            ("chain", self.chain),
+            ("filter", self.filter),
+            ("virtual host", self.host),
+            ("route", self.route),
+            ("cluster", self.cluster),
         )
         return " / ".join(f"{what} {name}" for what, name in named if name)
 

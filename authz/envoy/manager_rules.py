@@ -24,8 +24,16 @@ from authz.envoy.hazard import Hazard, place_of
 ERRORS: Final = 400
 """The first status that refuses."""
 REWRITING: Final = (
-    "lua", "ext_proc", "wasm", "golang", "dynamic_modules", "header_mutation", "grpc_json_transcoder",
-    "header_to_metadata", "jwt_authn", "on_demand",
+    "lua",
+    "ext_proc",
+    "wasm",
+    "golang",
+    "dynamic_modules",
+    "header_mutation",
+    "grpc_json_transcoder",
+    "header_to_metadata",
+    "jwt_authn",
+    "on_demand",
 )
 """Filters that can change the request, or have its route chosen again (by the end of their name)."""
 
@@ -71,7 +79,8 @@ def route_name(position: int, route: Route) -> str:
 def _forwarded(manager: Manager, _: Configuration) -> Iterator[Hazard]:
     if manager.message.forward_client_cert_details is ForwardClientCert.ALWAYS_FORWARD_ONLY:
         yield Hazard(
-            code="client-certificate-forged", place=place_of(manager),
+            code="client-certificate-forged",
+            place=place_of(manager),
             why="ALWAYS_FORWARD_ONLY takes the client's own x-forwarded-client-cert for truth",
             write="forward_client_cert_details: SANITIZE_SET",
         )
@@ -82,7 +91,8 @@ def _path(manager: Manager, _: Configuration) -> Iterator[Hazard]:
     escaped = message.path_with_escaped_slashes_action
     if message.normalize_path is None:
         yield Hazard(
-            code="path-undecided", place=place,
+            code="path-undecided",
+            place=place,
             why=(
                 "normalize_path isn't written: a runtime key decides, and where the check is off the backend may "
                 "read another path than Envoy matched"
@@ -93,14 +103,16 @@ def _path(manager: Manager, _: Configuration) -> Iterator[Hazard]:
         message.merge_slashes and escaped in (EscapedSlashes.REJECT_REQUEST, EscapedSlashes.UNESCAPE_AND_REDIRECT)
     ):
         yield Hazard(
-            code="path-half-normalised", place=place,
+            code="path-half-normalised",
+            place=place,
             why="Envoy repairs dots and leaves `//` or `%2F`, which a backend may read in its own way",
             write="merge_slashes: true, path_with_escaped_slashes_action: REJECT_REQUEST (or normalize_path: false)",
         )
     if escaped is EscapedSlashes.UNESCAPE_AND_FORWARD or (not message.normalize_path and message.merge_slashes):
         what = "merge_slashes" if message.merge_slashes else "UNESCAPE_AND_FORWARD"
         yield Hazard(
-            code="path-repaired", place=place,
+            code="path-repaired",
+            place=place,
             why=f"{what} makes one path out of another before the check: authz can't refuse what it doesn't see",
             write="merge_slashes: false, path_with_escaped_slashes_action: KEEP_UNCHANGED or REJECT_REQUEST",
         )
@@ -110,10 +122,11 @@ def _order(manager: Manager, _: Configuration) -> Iterator[Hazard]:
     last = max((position for position, *_ in manager.checks()), default=None)
     if last is None:
         return
-    for each in manager.message.http_filters[last + 1:]:
+    for each in manager.message.http_filters[last + 1 :]:
         if each.name.endswith(REWRITING):
             yield Hazard(
-                code="filter-after-check", place=place_of(manager, filter=each.name),
+                code="filter-after-check",
+                place=place_of(manager, filter=each.name),
                 why="it can change the request, or its route, after the decision",
                 write="ext_authz as the last filter before the router",
             )
@@ -121,12 +134,13 @@ def _order(manager: Manager, _: Configuration) -> Iterator[Hazard]:
 
 def unchecked(manager: Manager, configuration: Configuration) -> Iterator[Hazard]:
     """For a manager without the filter: whether it leads around one that has it."""
-    guarded: frozenset[str] = frozenset().union(*(
-        each.clusters() for each in configuration.managers if any(True for _ in each.checks())
-    ))
+    guarded: frozenset[str] = frozenset().union(
+        *(each.clusters() for each in configuration.managers if any(True for _ in each.checks()))
+    )
     for name in sorted(manager.clusters() & guarded):
         yield Hazard(
-            code="check-missing", place=replace(place_of(manager), cluster=name),
+            code="check-missing",
+            place=replace(place_of(manager), cluster=name),
             why="another listener asks before it goes there, and this one doesn't: it is a way around",
             write="the ext_authz filter here as well",
         )

@@ -135,7 +135,7 @@ def _name_meets(name: str, own: str, kind: HostKind) -> bool:
         if dotted.endswith(suffix):
             return True
         between = suffix.removesuffix(dotted)
-        return suffix.endswith(dotted) and (kind is HostKind.LABELS or "." not in between.strip("."))
+        return suffix.endswith(dotted) and (kind is HostKind.LABELS or "." not in between)
     label, dot, rest = name.partition(".")
     if kind is HostKind.ONE_LABEL:
         return bool(label and dot) and rest == own
@@ -159,7 +159,9 @@ def _is(template: PathTemplate, path: str, *, folded: bool) -> bool:
 
 def _begins(template: PathTemplate, prefix: str, *, folded: bool) -> bool:
     """Whether some path of the template begins with the prefix, which may end within a segment."""
-    *whole, last = _split(prefix) if prefix.startswith("/") else ("",)
+    if not prefix.startswith("/"):
+        return not prefix
+    *whole, last = _split(prefix)
     parts = template.segments
     if len(whole) >= len(parts) and not template.rest:
         return False

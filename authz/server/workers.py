@@ -124,9 +124,10 @@ class Supervisor:
                 worker.failures = 0 if steady else worker.failures + 1
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** max(0, worker.failures - 1)) if worker.failures else 0.0
                 worker.again_at = now + wait
-                _LOG.error("a worker ended and is started again", extra={
-                    "event": "worker_ended", "worker": worker.index, "code": code, "again_in_seconds": wait,
-                })
+                _LOG.error(
+                    "a worker ended and is started again",
+                    extra={"event": "worker_ended", "worker": worker.index, "code": code, "again_in_seconds": wait},
+                )
             if worker.pid == 0 and now >= worker.again_at:
                 self._fork(worker)
 

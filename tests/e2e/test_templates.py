@@ -18,15 +18,15 @@ _UPSTREAMS = [
     }
     for name in ("orders", "payments")
 ]
-_TEMPLATES = ("edge-single.yaml", "gateway.yaml", "sidecar.yaml")
+TEMPLATES = ("edge-single.yaml", "gateway.yaml", "sidecar.yaml")
 
 
-@pytest.mark.parametrize("template", _TEMPLATES)
+@pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("raw_headers", ["true", "false"])
 def test_envoy_accepts_each_template(tmp_path: Path, template: str, raw_headers: str) -> None:
     """`envoy --mode validate` is content, with two upstreams and in both header modes."""
     configuration = tmp_path / template
-    configuration.write_text(_filled(tmp_path, template, raw_headers))
+    configuration.write_text(filled(tmp_path, template, raw_headers))
 
     result = subprocess.run(
         envoys.command(configuration, validate=True), capture_output=True, text=True, timeout=60, check=False,
@@ -35,10 +35,10 @@ def test_envoy_accepts_each_template(tmp_path: Path, template: str, raw_headers:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("template", _TEMPLATES)
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_no_way_in_goes_without_asking(tmp_path: Path, template: str) -> None:
     """Every listener that others reach asks first, fails closed, and leaves the path as it was sent."""
-    configuration = yaml.safe_load(_filled(tmp_path, template, "true"))
+    configuration = yaml.safe_load(filled(tmp_path, template, "true"))
 
     for manager in _managers(configuration):
         first = manager["http_filters"][0]
@@ -58,7 +58,7 @@ def test_no_way_in_goes_without_asking(tmp_path: Path, template: str) -> None:
 @pytest.mark.parametrize("template", ["gateway.yaml", "sidecar.yaml"])
 def test_no_tls_session_is_resumed(tmp_path: Path, template: str) -> None:
     """A resumed session would skip the check of a certificate that is no longer good."""
-    configuration = yaml.safe_load(_filled(tmp_path, template, "true"))
+    configuration = yaml.safe_load(filled(tmp_path, template, "true"))
 
     for chain in configuration["static_resources"]["listeners"][0]["filter_chains"]:
         tls = chain["transport_socket"]["typed_config"]
@@ -73,7 +73,8 @@ def test_a_placeholder_without_a_value_is_an_error(tmp_path: Path) -> None:
         envoys.render("edge-single.yaml", {"LISTEN": "127.0.0.1"})
 
 
-def _filled(directory: Path, template: str, raw_headers: str) -> str:
+def filled(directory: Path, template: str, raw_headers: str) -> str:
+    """A template with every placeholder filled, and the files that it refers to."""
     mesh, web = Authority("mesh", trust_domain="shop.example"), Authority("web")
     (directory / "ca.pem").write_bytes(mesh.certificate)
     (directory / "edge.pem").write_bytes(web.server("www.shop.example").pem)

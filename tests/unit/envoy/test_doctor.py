@@ -16,9 +16,10 @@ from authz.envoy.hazard import Expected
 CASES = Path(__file__).parents[2] / "cases" / "envoy"
 REPOSITORY = CASES.parents[2]
 TYPES = "type.googleapis.com/envoy"
-TLS = {"@type": f"{TYPES}.extensions.transport_sockets.tls.v3.DownstreamTlsContext", "common_tls_context": {
-    "validation_context": {"trusted_ca": {"filename": "ca.pem"}},
-}}
+TLS = {
+    "@type": f"{TYPES}.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+    "common_tls_context": {"validation_context": {"trusted_ca": {"filename": "ca.pem"}}},
+}
 Spoil = Callable[["Parts"], object]
 
 
@@ -63,17 +64,20 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     "failure mode": (lambda p: p.check.update(failure_mode_allow=True), ["fails-open"]),
     "route cache": (lambda p: p.check.update(clear_route_cache=True), ["route-chosen-again"]),
     "allowed headers": (
-        lambda p: p.check.update(allowed_headers={"patterns": [{"exact": "x-request-id"}]}), ["headers-hidden"]
+        lambda p: p.check.update(allowed_headers={"patterns": [{"exact": "x-request-id"}]}),
+        ["headers-hidden"],
     ),
     "disallowed headers": (
-        lambda p: p.check.update(disallowed_headers={"patterns": [{"prefix": "auth"}]}), ["headers-hidden"]
+        lambda p: p.check.update(disallowed_headers={"patterns": [{"prefix": "auth"}]}),
+        ["headers-hidden"],
     ),
     "a fraction": (
         lambda p: p.check.update(filter_enabled={"default_value": {"numerator": 99, "denominator": "HUNDRED"}}),
         ["check-sampled"],
     ),
     "the whole fraction": (
-        lambda p: p.check.update(filter_enabled={"default_value": {"numerator": 100, "denominator": "HUNDRED"}}), []
+        lambda p: p.check.update(filter_enabled={"default_value": {"numerator": 100, "denominator": "HUNDRED"}}),
+        [],
     ),
     "shadow mode": (lambda p: p.check.update(shadow_mode=True), ["check-sampled"]),
     "disabled filter": (lambda p: p.filters[0].update(disabled=True), ["check-disabled"]),
@@ -83,18 +87,21 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     "no retries": (lambda p: p.service.pop("retry_policy"), ["retry-missing"]),
     "default back-off": (lambda p: p.service["retry_policy"].pop("retry_back_off"), ["retry-too-late"]),
     "short tries": (
-        lambda p: p.service["retry_policy"]["retry_back_off"].update(max_interval="0.1s"), ["retry-too-soon"]
+        lambda p: p.service["retry_policy"]["retry_back_off"].update(max_interval="0.1s"),
+        ["retry-too-soon"],
     ),
     "same host": (lambda p: p.service["retry_policy"].pop("retry_host_predicate"), ["retry-same-host"]),
     "TLS session": (lambda p: p.behind_tls(include_tls_session=False), ["tls-session-missing"]),
     "certificate": (lambda p: p.behind_tls(include_peer_certificate=False), ["certificate-missing"]),
     "forged certificate": (
-        lambda p: p.manager.update(forward_client_cert_details="ALWAYS_FORWARD_ONLY"), ["client-certificate-forged"]
+        lambda p: p.manager.update(forward_client_cert_details="ALWAYS_FORWARD_ONLY"),
+        ["client-certificate-forged"],
     ),
     "undecided path": (lambda p: p.manager.pop("normalize_path"), ["path-undecided"]),
     "half a normalisation": (lambda p: p.manager.update(normalize_path=True), ["path-half-normalised"]),
     "normalised slashes, escaped ones kept": (
-        lambda p: p.manager.update(normalize_path=True, merge_slashes=True), ["path-half-normalised"]
+        lambda p: p.manager.update(normalize_path=True, merge_slashes=True),
+        ["path-half-normalised"],
     ),
     "the whole normalisation": (
         lambda p: p.manager.update(
@@ -104,14 +111,16 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     ),
     "merged slashes": (lambda p: p.manager.update(merge_slashes=True), ["path-repaired"]),
     "unescaped slashes": (
-        lambda p: p.manager.update(path_with_escaped_slashes_action="UNESCAPE_AND_FORWARD"), ["path-repaired"]
+        lambda p: p.manager.update(path_with_escaped_slashes_action="UNESCAPE_AND_FORWARD"),
+        ["path-repaired"],
     ),
     "a filter behind": (lambda p: p.filters.insert(1, LUA), ["filter-after-check"]),
     "a filter before": (lambda p: p.filters.insert(0, LUA), []),
     "a listener beside": (Parts.second_listener, ["check-missing"]),
     "nobody asks": (lambda p: p.filters.pop(0), ["check-missing"]),
     "disabled route": (
-        lambda p: p.route.update(typed_per_filter_config=p.per_route(PER_ROUTE, disabled=True)), ["check-disabled"]
+        lambda p: p.route.update(typed_per_filter_config=p.per_route(PER_ROUTE, disabled=True)),
+        ["check-disabled"],
     ),
     "a filter that a route switches on again": (
         lambda p: (
@@ -126,7 +135,8 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
                 "weighted_clusters": {
                     "clusters": [
                         {
-                            "name": "orders", "weight": 1,
+                            "name": "orders",
+                            "weight": 1,
                             "typed_per_filter_config": p.per_route(PER_ROUTE, disabled=True),
                         }
                     ]
@@ -136,7 +146,8 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
         ["check-disabled"],
     ),
     "filters from elsewhere": (
-        lambda p: p.filters.__setitem__(0, {"name": "ecds", "config_discovery": {"config_source": {"ads": {}}}}), []
+        lambda p: p.filters.__setitem__(0, {"name": "ecds", "config_discovery": {"config_source": {"ads": {}}}}),
+        [],
     ),
     "disabled host": (
         lambda p: p.host.update(typed_per_filter_config=p.per_route("config.route.v3.FilterConfig", disabled=True)),
@@ -222,11 +233,17 @@ def test_an_unknown_field_is_an_error_unless_it_is_to_be_skipped() -> None:
     assert hazards(read(data, lenient=True)) == ()
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("{", "neither JSON nor YAML"), ("[]", "no mapping"), ("a: b", "neither a config dump"),
-    ("static_resources: {listeners: [{name: a, filter_chains: 7}]}", "Listener a"),
-    ("static_resources: {listeners: [7]}", "no mapping"), ("configs: [7]", "no mapping"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "neither JSON nor YAML"),
+        ("[]", "no mapping"),
+        ("a: b", "neither a config dump"),
+        ("static_resources: {listeners: [{name: a, filter_chains: 7}]}", "Listener a"),
+        ("static_resources: {listeners: [7]}", "no mapping"),
+        ("configs: [7]", "no mapping"),
+    ],
+)
 def test_what_is_no_configuration_says_so(text: str, said: str) -> None:
     """A sentence, never a traceback."""
     with pytest.raises(ConfigurationError, match=said):
