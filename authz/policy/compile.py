@@ -19,6 +19,7 @@ from authz.policy.prepare import RequirementCompiler, Unfit
 from authz.policy.references import Getter, Surroundings, typed_getter
 from authz.policy.requirements import (
     MAX_ALTERNATIVES,
+    MAX_POLICY_LEAVES,
     Leaves,
     Names,
     TooLarge,
@@ -52,6 +53,7 @@ class PolicyCompiler:
         self._names = Names(policy.requirements, shared, faults, policy.name)
         self._guardrails = guardrails
         self._audiences = _Audiences(policy, self._ground)
+        self._leaves = 0
         for name, node in policy.requirements.items():
             if name in shared:
                 self._ground.fault(
@@ -139,6 +141,8 @@ class PolicyCompiler:
                 )
 
     def _alternatives(self, route: RouteDeclaration) -> tuple[Leaves, ...]:
+        if self._leaves > MAX_POLICY_LEAVES:
+            return ()  # Reported by the route that passed the bound.
         before = len(self._faults)
         node = self._names.resolve(route.allow)
         if node is None:
@@ -149,6 +153,14 @@ class PolicyCompiler:
         except TooLarge as error:
             self._ground.fault(
                 error.place, FaultCode.REQUIREMENT_TOO_LARGE, f"more than {MAX_ALTERNATIVES} alternatives"
+            )
+            return ()
+        self._leaves += sum(map(len, alternatives))
+        if self._leaves > MAX_POLICY_LEAVES:
+            self._ground.fault(
+                route.place,
+                FaultCode.REQUIREMENT_TOO_LARGE,
+                f"the alternatives of the policy's routes have more than {MAX_POLICY_LEAVES} leaves together",
             )
             return ()
         check_grants(alternatives, route.place, self._faults, self._policy.name)

@@ -36,6 +36,8 @@ MAX_LEAVES: Final = 256
 """Leaves of one alternative."""
 MAX_TREE: Final = 8192
 """Leaves of one requirement, those of the names in it counted each time: names that name others twice multiply."""
+MAX_POLICY_LEAVES: Final = 500_000
+"""Leaves of all alternatives of one policy's routes: a load takes seconds, and no team's holds up the others'."""
 MAX_NESTING: Final = 100
 """Requirements inside one another, through names too: what walks them goes as deep."""
 

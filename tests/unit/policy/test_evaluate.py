@@ -11,6 +11,8 @@ from authz.model.principal import PrincipalKind, Principals, Refusal, Undecided,
 from authz.model.reason import Reason
 from authz.policy.compiled import Matched
 from authz.policy.evaluate import shadow
+from authz.policy.faults import Severity
+from authz.policy.load import load
 from tests.mint.principals import request, user, workload
 from tests.unit.policy.judge import PLATFORM, Judge, with_partner
 
@@ -544,6 +546,23 @@ def test_long_conjunctions_are_bounded_while_they_are_written_out() -> None:
     judge = Judge("{all: [" + long + "]}")
 
     assert judge.codes == ["requirement-too-large"]
+
+
+def test_what_all_routes_of_a_policy_come_to_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large requirement that every route names again would keep a load going for an hour."""
+    routes = "".join(
+        f"  - {{id: r{number}, match: {{methods: [GET], path: /r{number}}}, allow: {{all: [big, {{user: {{}}}}]}}}}\n"
+        for number in range(20)
+    )
+    text = (
+        "apiVersion: authz/v1\nkind: RoutePolicy\nmetadata: {name: orders}\nservice: {hosts: [orders.shop.example]}\n"
+        f"requirements: {{big: {{any: [{', '.join('{user: {}}' for _ in range(20))}]}}}}\nroutes:\n{routes}"
+    )
+    files = {"platform.yaml": PLATFORM.encode(), "orders.yaml": text.encode()}
+
+    assert [str(fault) for fault in load(files).faults if fault.severity is Severity.ERROR] == []
+    monkeypatch.setattr("authz.policy.compile.MAX_POLICY_LEAVES", 500)
+    assert [fault.code for fault in load(files).faults] == ["requirement-too-large"]
 
 
 def test_an_unused_requirement_is_a_warning_and_a_clash_an_error() -> None:
