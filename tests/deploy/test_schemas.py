@@ -12,11 +12,11 @@ import pytest
 from tests.architecture import tree
 from tests.deploy import tools
 from tests.deploy.conftest import render, run
+from tests.mint.manifests import MESHES
 
-_MESHES: Final = ("kubernetes", "istio", "envoy-gateway")
 _MANIFESTS: Final = sorted(
     str(file.relative_to(tools.ROOT))
-    for mesh in _MESHES
+    for mesh in MESHES
     for file in (tools.DEPLOY / mesh).glob("*.yaml")
     if file.name != "values.yaml"
 )
@@ -31,7 +31,7 @@ def test_each_manifest_is_as_its_projects_schema_says(file: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("mesh", _MESHES)
+@pytest.mark.parametrize("mesh", MESHES)
 @pytest.mark.parametrize("source", ["secret", "istio", "workloadApi"])
 def test_what_the_chart_renders_is_as_the_schemas_say(
     mesh: str, source: str, check: Callable[[str], list[str]]
