@@ -104,18 +104,19 @@ class Binding:
     """What one host entry means at one enforcement point.
 
     `policies` are those that serve it there; more than one only with `shares`. `closed` names the policy whose
-    fault or absence closes the whole entry. `unavailable` are policies whose share answers 503.
+    fault or absence closes the whole entry. `unavailable` are policies whose share answers 503. `variables` are the
+    names that policies have for the label of a `{name}.` entry: each has its own.
     """
 
-    __slots__ = ("closed", "policies", "router", "shares", "unavailable", "variable")
+    __slots__ = ("closed", "policies", "router", "shares", "unavailable", "variables")
 
     def __init__(
-        self, *, policies: frozenset[str], router: Router | None, variable: str = "", closed: str = "",
-        shares: Shares | None = None, unavailable: frozenset[str] = frozenset(),
+        self, *, policies: frozenset[str], router: Router | None, variables: Mapping[str, str] = _NO_VARIABLES,
+        closed: str = "", shares: Shares | None = None, unavailable: frozenset[str] = frozenset(),
     ) -> None:
         self.policies = policies
         self.router = router
-        self.variable = variable
+        self.variables = variables
         self.closed = closed
         self.shares = shares
         self.unavailable = unavailable
@@ -219,8 +220,8 @@ class Index:
         if route.unavailable or (preflight is not None and route.preflight_unavailable):
             return Denial(reason=Reason.POLICY_UNAVAILABLE, policy=route.policy, route=route.id)
         hosts = _NO_VARIABLES
-        if binding.variable:
-            hosts = {binding.variable: request.authority.host.partition(".")[0]}
+        if binding.variables:
+            hosts = {binding.variables[route.policy]: request.authority.host.partition(".")[0]}
         return Matched(
             route=route, path_variables=variables, host_variables=hosts, preflight=preflight is not None,
         )

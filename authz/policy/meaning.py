@@ -145,7 +145,7 @@ class Side:
             return None
         policies = tuple((name, self._policy_key(name)) for name in sorted(binding.policies))
         shares = None if binding.shares is None else binding.shares.templates()
-        return binding.router is None, policies, shares, binding.variable, binding.unavailable
+        return binding.router is None, policies, shares, tuple(binding.variables.items()), binding.unavailable
 
     def _policy_key(self, name: str) -> object:
         key = ("policy", name)

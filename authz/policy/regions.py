@@ -115,7 +115,7 @@ def _add_areas(
 def _answer_key(binding: Binding | None) -> object:
     if binding is None:
         return None
-    return id(binding.router), id(binding.shares), binding.variable, binding.unavailable, binding.closed
+    return id(binding.router), id(binding.shares), tuple(binding.variables.items()), binding.unavailable, binding.closed
 
 
 # --- hosts -----------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def _zone(live: AbstractSet[str], closed: AbstractSet[str], site: _Site) -> Zone
     _bind_live([site.candidates[name] for name in sorted(live)], site, bindings)
     for pattern, division in site.land.divisions.items():
         if pattern not in bindings and not closed.isdisjoint(division.shares):
-            bindings[pattern] = _divided(division, (), "", site)
+            bindings[pattern] = _divided(division, (), {}, site)
     _close(live, closed, site, bindings)
     # Who stands here no more can't be named here either; who is down may be, and answers 503.
     return Zone(HostTable(bindings.items()), frozenset(live | (closed & site.down)))
@@ -96,19 +96,21 @@ def _bind_live(live: Iterable[Candidate], site: _Site, bindings: dict[HostPatter
     for pattern, claims in owners.items():
         division = site.land.divisions.get(pattern)
         team = [candidate for candidate, _ in claims]
-        variable = claims[0][1]
+        variables = {candidate.name: variable for candidate, variable in claims if variable}
         if division is not None:
-            bindings[pattern] = _divided(division, team, variable, site)
+            bindings[pattern] = _divided(division, team, variables, site)
         else:
             router, _ = site.routers.of(team[:1])
-            bindings[pattern] = Binding(policies=frozenset({team[0].name}), router=router, variable=variable)
+            bindings[pattern] = Binding(policies=frozenset({team[0].name}), router=router, variables=variables)
 
 
-def _divided(division: Division, team: Iterable[Candidate], variable: str, site: _Site) -> Binding:
+def _divided(
+    division: Division, team: Iterable[Candidate], variables: Mapping[str, str], site: _Site,
+) -> Binding:
     members = tuple(team)
     router, _ = site.routers.of(members)
     return Binding(
-        policies=frozenset(candidate.name for candidate in members), router=router, variable=variable,
+        policies=frozenset(candidate.name for candidate in members), router=router, variables=variables,
         shares=division.lookup, unavailable=frozenset(division.shares) & site.down,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from authz.policy.compiled import Matched
 from authz.policy.link import PolicySet, PolicyStatus
 from authz.policy.load import Loaded, load
 from tests.mint.routing import answer, files, guardrails, policy, request
@@ -494,6 +495,20 @@ def test_a_guardrail_without_an_effect_is_a_fault_of_the_platform(effect: str) -
 
     assert loaded.policy is None
     assert {fault.place.file for fault in loaded.faults} == {"g.yaml"}
+
+
+def test_policies_that_share_a_host_name_its_label_each_for_itself() -> None:
+    """Else only the first one's `{host.NAME}` would be bound."""
+    shared = guardrails("bind: host\nhosts:\n  '{any}.a.example': {p: '/p/**', q: '/q/**'}\n")
+    policies = in_force(files(
+        g=shared,
+        p=policy("p", "/p/x", hosts="'{tenant}.a.example'"),
+        q=policy("q", "/q/x", hosts="'{shop}.a.example'"),
+    ))
+
+    found = [policies.match(request(target, host="acme.a.example")) for target in ("/p/x", "/q/x")]
+
+    assert [one.host_variables for one in found if isinstance(one, Matched)] == [{"tenant": "acme"}, {"shop": "acme"}]
 
 
 def test_preflights_that_a_new_forbid_hits_answer_503() -> None:
