@@ -48,7 +48,7 @@ compose-test: $(READY) ## test image, store and failures in containers: a table,
 	  PYTHON=$(BIN)/python SPIRE_BIN=$$($(BIN)/python -c 'from tests.real import tools; print(tools.spire())' | tail -n 1) \
 	    deploy/airgap/bases.sh spire; \
 	fi
-	@$(BIN)/python -m tests.containers
+	@. deploy/docker.sh; need_docker; $(BIN)/python -m tests.containers
 
 .PHONY: test test-fast test-e2e test-real
 test: $(READY) ## run every test that needs no service installed: unit, property, integration, end to end
@@ -114,6 +114,7 @@ docs: $(READY) ## generate the reference pages that come from the code
 bench: $(READY) bench-tools ## run every benchmark, side by side with others (about ten minutes)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.diff
+	@$(BIN)/python -m bench.cli
 
 bench-quick: $(READY) ## what a check costs, against the floors and a Rego engine (about a minute)
 	@$(BIN)/python -m bench --quick

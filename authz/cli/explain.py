@@ -39,11 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Decide and print the reasoning."""
-    from authz.cli import explain_report
+    from authz.cli import explain_report, explain_request
     from authz.cli.fault_report import as_text, count_errors
     from authz.cli.policy_directory import read
 
-    directory = read(arguments.directory)
+    # What nothing is verified with isn't read: neither key files nor the libraries that would.
+    directory = read(arguments.directory, references=not explain_request.asserts_all(arguments))
     if directory.policy is None:
         show(as_text(directory.faults, directory.files), sys.stderr)
         return POLICY_INVALID
@@ -63,9 +64,7 @@ def _decide(policy: PolicySet, arguments: argparse.Namespace) -> Decision:
     from pathlib import Path
 
     from authz.cli import explain_request
-    from authz.cli.asserted import decision_point
     from authz.cli.moment import moment
-    from authz.cli.offline_keys import OfflineKeys, read_given
     from authz.model.decision import Denial
     from authz.model.errors import Refused
     from authz.model.request import Limits, parse_request
@@ -76,10 +75,17 @@ def _decide(policy: PolicySet, arguments: argparse.Namespace) -> Decision:
     except Refused as refused:
         return Denial(reason=refused.reason, detail=refused.detail)
     now = moment(arguments.now) if arguments.now is not None or asked.time is None else asked.time
-    keys = OfflineKeys(Path(arguments.directory), policy.issuers.values(), read_given(arguments.keys))
     asserted = explain_request.assertion(arguments)
     user = None if asserted is None else asserted.user(policy.issuers, now)
     jwt_svid = explain_request.jwt_svid(arguments)
+    if explain_request.asserts_all(arguments):
+        from authz.cli.told import decide
+
+        return decide(policy, request, user, jwt_svid, now)
+    from authz.cli.asserted import decision_point
+    from authz.cli.offline_keys import OfflineKeys, read_given
+
+    keys = OfflineKeys(Path(arguments.directory), policy.issuers.values(), read_given(arguments.keys))
     return decision_point(policy, keys, user, jwt_svid).decide(request, now=now, trace=True).decision
 
 

@@ -60,6 +60,18 @@ def asked(arguments: argparse.Namespace) -> Asked:
     return Asked(raw=decode(saved.message, Limits()), time=saved.time)
 
 
+def asserts_all(arguments: argparse.Namespace) -> bool:
+    """Whether nothing is there to be verified: the user and the workloads are told by flags, as SPIFFE IDs can be."""
+    if arguments.check_request is not None or arguments.forwarded is not None:
+        return False
+    if arguments.header or arguments.token or arguments.keys:
+        return False
+    try:
+        return not arguments.workload or bool(SpiffeId.parse(arguments.workload))
+    except SpiffeIdError:
+        return False
+
+
 def jwt_svid(arguments: argparse.Namespace) -> SpiffeId | None:
     """Whom `--jwt-svid` names."""
     if arguments.jwt_svid is None:
