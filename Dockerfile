@@ -17,8 +17,8 @@ ARG PIP_TRUSTED_HOST
 WORKDIR /build
 COPY deploy/image/ deploy/image/
 COPY pyproject.toml constraints.txt ./
-# What changes seldom first: the packages, then the service.
-RUN deploy/image/install dependencies /opt/authz project extras && deploy/image/install beside /opt/demo demo
+# What changes seldom first: the packages (without those that only operators' commands use), then the service.
+RUN deploy/image/install dependencies /opt/authz project cel fast redis spiffe && deploy/image/install beside /opt/demo demo
 COPY README.md LICENSE ./
 COPY docs/faults/ docs/faults/
 COPY authz/ authz/

@@ -8,9 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { printf 'compose: %s\n' "$@" >&2; exit 5; }
-command -v docker >/dev/null || fail "Docker is missing. On Debian: apt-get install docker.io docker-compose"
-docker info >/dev/null 2>&1 || fail "No Docker daemon answers. Where no init system starts it, as root:" \
-  'eval "$(deploy/airgap/dockerd.sh start)"'
+. deploy/docker.sh
+need_docker
 if docker compose version >/dev/null 2>&1; then
   compose=(docker compose)
 elif command -v docker-compose >/dev/null; then
@@ -26,7 +25,13 @@ case ${1:-} in
   up)
     deploy/image/build.sh
     COMPOSE_COMMAND=${compose[*]} "${compose[@]}" up --detach
-    "${compose[@]}" logs --no-color welcome | sed 's/^welcome[^|]*| //' ;;
+    # `up` returns once the last container has started, which is a moment before it has spoken.
+    for _ in $(seq 50); do
+      said=$("${compose[@]}" logs --no-color --no-log-prefix welcome)
+      [[ $said != *"no restart"* ]] || break
+      sleep 0.2
+    done
+    printf '%s\n' "$said" | sed '/^Attaching to/d' ;;
   down) "${compose[@]}" --profile spire --profile visit down --volumes --remove-orphans ;;
   "") fail "say what: up, down, or a command of Compose" ;;
   *) exec "${compose[@]}" "$@" ;;

@@ -72,8 +72,8 @@ spire() {
   build spire "$files" --file Dockerfile.files
 }
 
-command -v docker >/dev/null || fail "docker is missing. On Debian: apt-get install docker.io"
-docker info >/dev/null 2>&1 || fail "no Docker daemon answers. deploy/airgap/dockerd.sh start"
+. ../docker.sh
+need_docker
 mkdir -p "$cache"
 debian
 for name in python python-build redis; do packages "$name"; done

@@ -10,9 +10,8 @@ cd "$(dirname "$0")/../.."
 limit=150
 
 fail() { printf 'image: %s\n' "$@" >&2; exit 5; }
-command -v docker >/dev/null || fail "Docker is missing. On Debian: apt-get install docker.io docker-compose"
-docker info >/dev/null 2>&1 || fail "No Docker daemon answers. Where no init system starts it, as root:" \
-  'eval "$(deploy/airgap/dockerd.sh start)"'
+. deploy/docker.sh
+need_docker
 
 arguments=() options=()
 read -r -a options <<<"${BUILD_OPTIONS:-}"

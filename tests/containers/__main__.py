@@ -50,9 +50,12 @@ class Table:
 
     def show(self) -> None:
         """Print it."""
+        said = ""
         for line in self.lines:
             print(f"{'passed' if line.passed else 'FAILED'}  {line.seconds:6.1f} s  {line.name}")
-            print(f"{'':18}{line.shows}")
+            if line.shows != said:
+                print(f"{'':18}{line.shows}")
+            said = line.shows
 
 
 def main(arguments: list[str]) -> int:
