@@ -47,6 +47,6 @@ class Expected:
     certificate_checked_by_authz: bool | None = None
 
 
-def place_of(manager: Manager, *, filter: str = "", host: str = "", route: str = "") -> Place:  # noqa: A002
+def place_of(manager: Manager, *, filter: str = "", host: str = "", route: str = "") -> Place:  # noqa: A002 - Envoy calls it so
     """The place of a manager, or of something in it."""
     return Place(listener=manager.listener, chain=manager.chain, filter=filter, host=host, route=route)
