@@ -131,10 +131,25 @@ def _user(user: User) -> dict[str, object]:
         "roles": _sorted(user.roles),
         "acr": user.acr,
         "amr": _sorted(user.amr),
-        "auth_time": user.auth_time,
-        "claims": {**user.claims, **user.aliases},
+        "auth_time": _fitting(user.auth_time),
+        "claims": {name: _fitting(value) for name, value in {**user.claims, **user.aliases}.items()},
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _fitting(value: object) -> object:
+    """JSON as CEL can hold it: an integer beyond its 64 bits as a double. One such claim would take all others away,
+    those that a `deny` looks at too."""
+    if type(value) is int:
+        return value if -_INT_LIMIT <= value < _INT_LIMIT else float(value)
+    if isinstance(value, list):
+        return [_fitting(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _fitting(item) for name, item in value.items()}
+    return value
+
+
+_INT_LIMIT: Final = 2**63
 
 
 def _workload(workload: Workload) -> dict[str, object]:

@@ -636,6 +636,17 @@ def test_an_expression_sees_the_workload_and_the_moment() -> None:
     assert reason(judge, other) is Reason.EXPRESSION_FALSE
 
 
+@pytest.mark.parametrize("odd", [10**30, -(10**30), [1, {"n": 2**63}], {"deep": [2**64]}])
+def test_a_claim_that_an_expression_cannot_hold_hides_no_other(odd: object) -> None:
+    """Else whoever has such a claim would escape each `deny` that looks at claims."""
+    banned = "  - {id: banned, deny: {all: [user: {}, when: \"user.claims.banned == true\"]}}\n"
+    judge = Judge("user: {}", guardrails=banned)
+
+    for value, kind in ((True, Denial), (False, Permit)):
+        who = Principals(user=user(claims={"banned": value, "odd": odd}))
+        assert type(judge.judge(who)) is kind
+
+
 def test_an_expression_never_sees_the_credential() -> None:
     """`request.headers` lack `authorization`, and repeated headers."""
     judge = Judge("all: [public: open, when: \"'authorization' in request.headers || 'x-a' in request.headers\"]")
