@@ -19,8 +19,9 @@ from authz.model.patience import AT_ONCE, UNHURRIED, Patience
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
 from authz.policy.compiled import Matched
-from authz.policy.evaluate import evaluate, shadow, usage_of
+from authz.policy.evaluate import evaluate, usage_of
 from authz.policy.link import PolicySet
+from authz.policy.shadow import shadow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

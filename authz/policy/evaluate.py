@@ -7,36 +7,21 @@ request that isn't permitted is looked at closely: what it hangs on, or the clos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import product
 from types import UnionType
 from typing import Final
 
-from authz.model.decision import (
-    AlternativeTrace,
-    Challenge,
-    ConditionTrace,
-    Decision,
-    Denial,
-    Mark,
-    Permit,
-    Shadow,
-    Trace,
-)
-from authz.model.principal import Principals, Refusal, Undecided, User, Via, Workload
-from authz.model.reason import ALLOWED, Reason
+from authz.model.decision import AlternativeTrace, Challenge, ConditionTrace, Decision, Denial, Mark, Permit, Trace
+from authz.model.principal import Principals, Refusal, Undecided, User, Workload
+from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
 from authz.policy.challenges import challenge_of, refused_challenge
 from authz.policy.compiled import CompiledGuardrail, Condition, Matched, Outcome, Scene, Subject, Test, Usage
 from authz.policy.identity import bare_mutations, mutations
 from authz.policy.plan import Alternative, DenyPlan, RequirePlan, RoutePlan
-from authz.policy.references import workload_of
-
-Guardrails = tuple[CompiledGuardrail, ...]
+from authz.policy.weighing import Guardrails, Weighed, about, weigh_all
 
 _STEP_UP_ORDER: Final = (Reason.ACR_INSUFFICIENT, Reason.AMR_INSUFFICIENT, Reason.AUTH_TOO_OLD, Reason.PROOF_MISSING)
 """The last is `bound`'s: a verified token that isn't sender-constrained."""
-_VIA: Final = {Subject.MTLS: Via.MTLS, Subject.FORWARDED: Via.FORWARDED, Subject.JWT_SVID: Via.JWT_SVID}
 
 
 def usage_of(matched: Matched, request: AuthzRequest) -> tuple[Usage, Guardrails]:
@@ -97,21 +82,8 @@ def evaluate(
         remove_headers=removed,
         user=user,
         workload=workload,
-        trace=_trace(_weigh_all(plan, guardrails, scene), None, matched, guardrails, scene) if trace else None,
+        trace=_trace(weigh_all(plan, guardrails, scene), None, matched, guardrails, scene) if trace else None,
     )
-
-
-def shadow(
-    matched: Matched, guardrails: Guardrails, request: AuthzRequest, principals: Principals, now: float
-) -> Shadow:
-    """What the candidate of a route says, `matched` being the candidate itself. Total: a bug in it is a verdict."""
-    try:
-        decision = evaluate(frozenset(), matched, guardrails, request, principals, now)
-    except Exception as error:  # noqa: BLE001 - a candidate must not be able to change the answer
-        return Shadow(verdict="error", detail=type(error).__name__)
-    if isinstance(decision, Permit):
-        return Shadow(verdict=ALLOWED)
-    return Shadow(verdict=decision.reason.code, detail=decision.detail)
 
 
 # --- permits ---------------------------------------------------------------------------------------------
@@ -188,90 +160,19 @@ def _hanging(
     for leaf in leaves:
         outcome = leaf.test(scene)
         if outcome.lowest != outcome.highest:
-            for candidate in _about(leaf, scene):
+            for candidate in about(leaf, scene):
                 if isinstance(candidate, kinds):
                     assert isinstance(candidate, Refusal | Undecided)
                     return candidate
     return Undecided(reason=Reason.INTERNAL_ERROR, detail="an undecided condition without a cause")
 
 
-def _about(leaf: Condition, scene: Scene) -> tuple[object, ...]:
-    if leaf.subject is Subject.USER:
-        return (scene.user,)
-    if leaf.subject is Subject.ANY_WORKLOAD:
-        return (scene.mtls, scene.forwarded, scene.jwt_svid)
-    if leaf.subject is Subject.NONE:
-        return (scene.user, scene.mtls, scene.forwarded, scene.jwt_svid)
-    return (workload_of(_VIA[leaf.subject])(scene),)
-
-
 # --- denials ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Weighed:
-    """One alternative with those of the guardrails, and how each condition turned out."""
-
-    conditions: tuple[Condition, ...]
-    outcomes: tuple[Outcome, ...]
-    distance: int
-
-    @property
-    def hangs(self) -> bool:
-        """Whether it would hold if everything undecided turned out well."""
-        return all(outcome.highest == Outcome.TRUE.highest for outcome in self.outcomes)
-
-    @property
-    def holds(self) -> bool:
-        return all(outcome is Outcome.TRUE for outcome in self.outcomes)
-
-    def unmet(self) -> list[Condition]:
-        """The conditions that can't turn out true, in written order."""
-        return [
-            condition
-            for condition, outcome in zip(self.conditions, self.outcomes, strict=True)
-            if outcome.highest < Outcome.TRUE.highest
-        ]
-
-
-def _weigh_all(plan: RoutePlan, guardrails: Guardrails, scene: Scene) -> list[_Weighed]:
-    """Every choice of the route's alternatives and of each `require`'s, in written order."""
-    required = [guardrail.plan.alternatives for guardrail in guardrails if isinstance(guardrail.plan, RequirePlan)]
-    known: dict[int, Outcome] = {}
-    return [
-        _weigh(tuple(condition for alternative in choice for condition in alternative.conditions), scene, known)
-        for choice in product(plan.alternatives, *required)
-    ]
-
-
-def _weigh(conditions: tuple[Condition, ...], scene: Scene, known: dict[int, Outcome]) -> _Weighed:
-    """`known` remembers, by identity, how conditions turned out: alternatives share most of theirs."""
-    for condition in conditions:
-        if id(condition) not in known:
-            known[id(condition)] = condition.test(scene)
-    outcomes = tuple(known[id(condition)] for condition in conditions)
-    unmet = [
-        condition
-        for condition, outcome in zip(conditions, outcomes, strict=True)
-        if outcome.highest < Outcome.TRUE.highest
-    ]
-    absent = {condition.subject for condition in unmet if _is_absent(condition.subject, scene)}
-    single = sum(1 for condition in unmet if condition.subject not in absent)
-    return _Weighed(conditions, outcomes, single + len(absent))
-
-
-def _is_absent(subject: Subject, scene: Scene) -> bool:
-    """Whether no verified principal stands behind the subject: then all its fields count once."""
-    if subject is Subject.NONE:
-        return False
-    if subject is Subject.USER:
-        return not isinstance(scene.user, User)
-    return not isinstance(workload_of(_VIA[subject])(scene), Workload)
 
 
 def _explain(plan: RoutePlan, matched: Matched, guardrails: Guardrails, scene: Scene, *, trace: bool) -> Denial:
     """The denial of a request that no alternative permits: 503 if it hangs on something, else the closest's reason."""
-    weighed = _weigh_all(plan, guardrails, scene)
+    weighed = weigh_all(plan, guardrails, scene)
     hanging = next((one for one in weighed if one.hangs), None)
     closest = hanging or min(weighed, key=lambda one: one.distance)
     shown = _trace(weighed, closest, matched, guardrails, scene) if trace else None
@@ -297,7 +198,7 @@ def _explain(plan: RoutePlan, matched: Matched, guardrails: Guardrails, scene: S
     )
 
 
-def _reported(closest: _Weighed, scene: Scene) -> tuple[Condition, Reason, str]:
+def _reported(closest: Weighed, scene: Scene) -> tuple[Condition, Reason, str]:
     """The user's 401 first, then 403 in written order, then step-up (§8)."""
     found = [(condition, *_reason(condition, scene)) for condition in closest.unmet()]
     return min(found, key=lambda item: _rank(item[0], item[1]))
@@ -313,7 +214,7 @@ def _reason(condition: Condition, scene: Scene) -> tuple[Reason, str]:
     """The condition's own reason, or that of the absent or refused credential behind it."""
     if condition.subject is Subject.NONE:
         return condition.reason, ""
-    (principal,) = _about(condition, scene)
+    (principal,) = about(condition, scene)
     if isinstance(principal, Refusal):
         return principal.reason, principal.detail
     if principal is None:
@@ -363,7 +264,7 @@ def _plan(matched: Matched) -> RoutePlan:
 
 
 def _trace(
-    weighed: list[_Weighed], closest: _Weighed | None, matched: Matched, guardrails: Guardrails, scene: Scene
+    weighed: list[Weighed], closest: Weighed | None, matched: Matched, guardrails: Guardrails, scene: Scene
 ) -> Trace:
     steps = [f"policy {matched.route.policy}", f"route {matched.route.id}"]
     steps.extend(f"guardrail {guardrail.id} ({'deny' if guardrail.deny else 'require'})" for guardrail in guardrails)

@@ -10,9 +10,9 @@ from authz.model.decision import Denial, Mark, Permit
 from authz.model.principal import PrincipalKind, Principals, Refusal, Undecided, Via
 from authz.model.reason import Reason
 from authz.policy.compiled import Matched
-from authz.policy.evaluate import shadow
 from authz.policy.faults import Severity
 from authz.policy.load import load
+from authz.policy.shadow import shadow
 from tests.mint.principals import request, user, workload
 from tests.unit.policy.judge import PLATFORM, Judge, with_partner
 
