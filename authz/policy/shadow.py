@@ -10,7 +10,8 @@ from authz.model.principal import Principals
 from authz.model.reason import ALLOWED
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import Matched
-from authz.policy.evaluate import Guardrails, evaluate
+from authz.policy.evaluate import evaluate
+from authz.policy.weighing import Guardrails
 
 
 def shadow(
