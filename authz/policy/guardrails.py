@@ -24,7 +24,7 @@ from authz.policy.document import (
 )
 from authz.policy.faults import FaultCode, Faults, Place
 from authz.policy.ground import Ground
-from authz.policy.hosts import AnyPort, HostEntry, HostError, HostKind, HostPattern, parse_host
+from authz.policy.hosts import DEFAULT_PORTS, AnyPort, HostEntry, HostError, HostKind, HostPattern, parse_host
 from authz.policy.plan import DenyPlan, RequirePlan, RoutePlan
 from authz.policy.prepare import RequirementCompiler, Unfit
 from authz.policy.requirements import (
@@ -290,8 +290,10 @@ def _folded(template: PathTemplate) -> tuple[str, ...]:
 
 
 def covers_host(pattern: HostPattern, authority: Authority) -> bool:
-    """Whether a request for this authority is one of the pattern's; without a port the pattern takes any."""
-    if pattern.port not in (None, AnyPort.ANY) and pattern.port != authority.port:
+    """Whether a request for this authority is one of the pattern's: without a port the pattern takes any, and an
+    authority without one may be for either default port (the scheme is the client's word)."""
+    unsaid = authority.port is None and pattern.port in DEFAULT_PORTS
+    if pattern.port not in (None, AnyPort.ANY, authority.port) and not unsaid:
         return False
     if pattern.kind is HostKind.EXACT:
         return authority.host == pattern.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authz.model.host import Authority
+from authz.policy.guardrails import covers_host
 from authz.policy.hosts import HostError, HostTable, parse_host
 
 ENTRIES = (
@@ -47,3 +48,13 @@ def test_an_entry_that_no_request_could_meet_is_refused(text: str) -> None:
 def test_two_entries_are_one_host_when_they_share_a_port(one: str, other: str, same: bool) -> None:
     """The client chooses the port that it writes, so such entries can't belong to two policies."""
     assert parse_host(one).pattern.meets(parse_host(other).pattern) is same
+
+
+@pytest.mark.parametrize(("pattern", "authority", "covered"), [
+    ("a.example", "a.example:8443", True), ("a.example:8443", "a.example:8443", True),
+    ("a.example:8443", "a.example", False), ("a.example:443", "a.example", True), ("a.example:80", "a.example", True),
+    ("a.example:443", "a.example:80", False), ("*.example:443", "a.b.example", True), ("a.example", "b.example", False),
+])
+def test_a_guardrail_covers_the_ports_that_a_request_may_mean(pattern: str, authority: str, covered: bool) -> None:
+    """Leaving a default port out doesn't lead around it."""
+    assert covers_host(parse_host(pattern).pattern, Authority.parse(authority)) is covered
