@@ -56,6 +56,8 @@ class RequirementCompiler:
         self._conditions: dict[tuple[object, ...], tuple[Condition, ...]] = {}
         self._alternatives: dict[tuple[object, ...], Alternative | None] = {}
         self._kept: list[object] = []
+        self._expressions: dict[str, Expression | ExpressionError] = {}
+        """Type-checking takes milliseconds, and many alternatives hold one expression."""
 
     # -- alternatives
 
@@ -198,12 +200,14 @@ class RequirementCompiler:
         return (nobody_condition(leaf, origin),)
 
     def _expression(self, when: WhenRequirement) -> Expression:
-        try:
-            return compile_expression(when.expression)
-        except ExpressionError as error:
-            where = f" (at character {error.column})" if error.column else ""
-            self.ground.fault(when.place, FaultCode.EXPRESSION_INVALID, f"{error}{where}")
-            raise Unfit from None
+        found = self._expressions.get(when.expression)
+        if found is None:
+            found = self._expressions[when.expression] = _compiled(when.expression)
+        if isinstance(found, ExpressionError):
+            where = f" (at character {found.column})" if found.column else ""
+            self.ground.fault(when.place, FaultCode.EXPRESSION_INVALID, f"{found}{where}")
+            raise Unfit
+        return found
 
     def check_expressions(self, leaves: Iterable[object], *, user: bool, workload: bool) -> None:
         """What an expression names is examined only for a `user` or `workload` beside it. Raises `Unfit`."""
@@ -325,6 +329,13 @@ class RequirementCompiler:
 
 
 # --- small pieces ---
+
+
+def _compiled(text: str) -> Expression | ExpressionError:
+    try:
+        return compile_expression(text)
+    except ExpressionError as error:
+        return error
 
 
 def last_via(leaves: Leaves) -> Via | None:

@@ -10,6 +10,7 @@ from authz.model.decision import Denial, Mark, Permit
 from authz.model.principal import PrincipalKind, Principals, Refusal, Undecided, Via
 from authz.model.reason import Reason
 from authz.policy.compiled import Matched
+from authz.policy.expressions import Expression, compile_expression
 from authz.policy.faults import Severity
 from authz.policy.load import load
 from authz.policy.shadow import shadow
@@ -634,6 +635,21 @@ def test_an_expression_sees_the_workload_and_the_moment() -> None:
     assert reason(judge, FRONTEND) is None
     other = Principals(mtls=workload("spiffe://shop.example/ns/shop/sa/batch"))
     assert reason(judge, other) is Reason.EXPRESSION_FALSE
+
+
+def test_an_expression_is_checked_once_however_many_alternatives_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checking takes milliseconds: a team could make everybody wait for a load."""
+    checked = []
+
+    def counted(text: str) -> Expression:
+        checked.append(text)
+        return compile_expression(text)
+
+    monkeypatch.setattr("authz.policy.prepare.compile_expression", counted)
+    choices = ", ".join(f"{{user: {{groups: {{any: [g{number}]}}}}}}" for number in range(30))
+    Judge(f"all: [{{any: [{choices}]}}, when: \"user.sub == 'alice'\"]")
+
+    assert checked == ["user.sub == 'alice'"]
 
 
 @pytest.mark.parametrize("odd", [10**30, -(10**30), [1, {"n": 2**63}], {"deep": [2**64]}])
