@@ -90,7 +90,8 @@ def _cases(known: Iterable[Command], offer: str, otherwise: str = ":") -> Iterat
         names = " ".join(name for option in one.options for name in option.names)
         yield f'    "{one.name}:-"*) {offer.format(names)} ;;'
         if one.words:
-            yield f'    "{one.name}:"*) {offer.format(" ".join(one.words))} ;;'
+            files = "" if one.below else f"; {otherwise}"
+            yield f'    "{one.name}:"*) {offer.format(" ".join(one.words))}{files} ;;'
     yield f"    *) {otherwise} ;;"
     yield "  esac"
 

@@ -16,6 +16,7 @@ from tests.architecture import tree
 
 _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+_STDOUT = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 
 
 def _shown(page: str, name: str) -> dict[str, Any]:
@@ -32,14 +33,16 @@ def _shown(page: str, name: str) -> dict[str, Any]:
 
 
 def _bootstrap(page: str) -> dict[str, Any]:
-    per_route = next(
-        yaml.safe_load(block.text) for block in tree.blocks("docs/envoy.md") if "context_extensions" in block.text
+    per_route, log_format = (
+        next(yaml.safe_load(block.text) for block in tree.blocks("docs/envoy.md") if key in block.text)
+        for key in ("context_extensions", "json_format")
     )
     route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}, **per_route}
     manager = {
         "@type": _MANAGER,
         "stat_prefix": "page",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "access_log": [{"name": "page", "typed_config": {"@type": _STDOUT, "log_format": log_format}}],
         "http_filters": [
             _shown(page, "envoy.filters.http.ext_authz"),
             {"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}},
@@ -57,7 +60,7 @@ def _bootstrap(page: str) -> dict[str, Any]:
 @pytest.mark.e2e
 @pytest.mark.parametrize("page", ["docs/envoy.md", "README.md"])
 def test_envoy_accepts_the_filter_and_the_cluster(page: str, tmp_path: Path) -> None:
-    """The filter, the cluster and the per-route block of a page make a configuration that validates."""
+    """The filter and the cluster of a page, the per-route block and the access log make a configuration that validates."""
     envoy = shutil.which("envoy", path=str(Path(sys.executable).parent))
     assert envoy is not None
     file = tmp_path / "envoy.json"
