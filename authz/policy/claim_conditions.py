@@ -132,6 +132,10 @@ def _search(elements: list[object], wanted: object, number_or_text: bool, absent
     """True when one element equals; an element that can't be compared leaves a miss unknown under `not`."""
     if wanted is None:
         return absent
+    if type(wanted) is str:  # Nothing but the same text equals it, so it is looked for at C's speed.
+        if wanted in elements:
+            return TRUE
+        return FALSE if absent is FALSE or set(map(type, elements)) <= _TEXTS else absent
     if absent is FALSE and wanted not in elements and not (number_or_text and str(wanted) in elements):
         return FALSE  # Most misses, ten times as fast: `in` takes more for equal than `compare` does, never less.
     best = FALSE
@@ -153,4 +157,5 @@ def _exists(get: ClaimGetter, wanted: bool, absent: Outcome) -> UserTest:
     return test
 
 
+_TEXTS = {str}
 _CLAIM_TESTS = {ClaimOperator.EQUALS: _equals, ClaimOperator.ANY: _any_of, ClaimOperator.CONTAINS: _contains}
