@@ -60,7 +60,7 @@ def _bootstrap(page: str) -> dict[str, Any]:
 @pytest.mark.e2e
 @pytest.mark.parametrize("page", ["docs/envoy.md", "README.md"])
 def test_envoy_accepts_the_filter_and_the_cluster(page: str, tmp_path: Path) -> None:
-    """The filter and the cluster of a page, the per-route block and the access log make a configuration that validates."""
+    """The filter and the cluster of a page, with the per-route block and the access log, are valid together."""
     envoy = shutil.which("envoy", path=str(Path(sys.executable).parent))
     assert envoy is not None
     file = tmp_path / "envoy.json"
