@@ -43,7 +43,7 @@ USER 10001:10001
 COPY --from=build /opt/authz /opt/authz
 EXPOSE 9000 9001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=4s --start-period=2s --retries=2 CMD ["authz", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["authz", "health"]
 ENTRYPOINT ["authz"]
 CMD ["serve"]
 
