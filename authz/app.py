@@ -18,7 +18,7 @@ from authz import __version__
 from authz.authn.dpop import ProofRules
 from authz.config.settings import DpopSettings, Settings, TlsSettings
 from authz.engine.check import DecisionPoint
-from authz.engine.ports import Outside
+from authz.engine.ports import NoReplayStore, Outside
 from authz.engine.revocations import RevocationPlane
 from authz.engine.token_cache import TokenCache
 from authz.model.issuer import IssuerSettings
@@ -168,10 +168,22 @@ def _outside(settings: Settings, closing: ExitStack) -> Outside:
     answers = fetcher_of(settings, max_bytes=MAX_ANSWER_BYTES)
     introspector = Introspector(settings.policy_dir, answers.post, limit=limit, report=states.report)
     closing.callback(introspector.close)
-    address = store_of(settings)
-    replays = LocalReplays() if address is None else StoredReplays(address, limit=limit)
+    replays = replays_of(settings, limit)
     closing.callback(replays.close)
     return Outside(introspection=introspector, replays=replays, proof_rules=_proof_rules(settings.dpop))
+
+
+def replays_of(settings: Settings, limit: int) -> StoredReplays | LocalReplays | NoReplayStore:
+    """Several workers without a store would each take a proof once: then none is taken."""
+    address = store_of(settings)
+    if address is not None:
+        return StoredReplays(address, limit=limit)
+    if settings.workers == 1:
+        return LocalReplays()
+    _LOG.warning("proofs of possession are answered with 503: several workers share no store (store.url)", extra={
+        "event": "replays_absent", "workers": settings.workers,
+    })
+    return NoReplayStore()
 
 
 def _proof_rules(dpop: DpopSettings) -> Callable[[], ProofRules]:

@@ -85,6 +85,9 @@ class NoReplayStore:
     ) -> bool:
         raise Unavailable(Reason.STORE_UNAVAILABLE, "used proofs aren't remembered here")
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
