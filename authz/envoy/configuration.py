@@ -67,22 +67,17 @@ class ConfigurationError(AuthzError):
 class Manager:
     """One HTTP connection manager: where it stands, what it says, and the routes that it serves.
 
-    `routes` is None when the configuration doesn't hold them (`unread` says why). `tls` is None on plaintext.
+    `routes` is None when the configuration doesn't hold them (`unread` says why). `checks` are the ext_authz filters
+    with their position. `tls` is None on plaintext.
     """
 
     listener: str
     chain: str
     message: HttpConnectionManager
     routes: RouteConfiguration | None
+    checks: tuple[tuple[int, HttpFilter, ExtAuthz], ...] = ()
     unread: str = ""
     tls: DownstreamTlsContext | None = None
-
-    def checks(self) -> Iterator[tuple[int, HttpFilter, ExtAuthz]]:
-        """The ext_authz filters with their position."""
-        for position, each in enumerate(self.message.http_filters):
-            settings = unpacked(each.typed_config, ExtAuthz)
-            if settings is not None:
-                yield position, each, settings
 
     def pending(self) -> bool:
         """Whether some filter comes from elsewhere (ECDS), so that it isn't known which ones there are."""
@@ -222,10 +217,18 @@ def _managers(listeners: Iterable[Listener], routes: Mapping[str, RouteConfigura
                         chain=name,
                         message=message,
                         routes=own,
+                        checks=tuple(_checks(message)),
                         unread=unread,
                         tls=_tls(chain),
                     )
                     yield replace(manager, unread=_PENDING) if manager.pending() and not unread else manager
+
+
+def _checks(manager: HttpConnectionManager) -> Iterator[tuple[int, HttpFilter, ExtAuthz]]:
+    for position, each in enumerate(manager.http_filters):
+        settings = unpacked(each.typed_config, ExtAuthz)
+        if settings is not None:
+            yield position, each, settings
 
 
 def _routes(

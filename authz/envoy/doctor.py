@@ -19,7 +19,7 @@ def hazards(configuration: Configuration, expected: Expected | None = None) -> t
     """Every hazard, in the order of the configuration."""
     found: list[Hazard] = []
     for manager in configuration.managers:
-        checks = list(manager.checks())
+        checks = manager.checks
         for rule in MANAGER_RULES if checks else () if manager.pending() else (unchecked,):
             found += rule(manager, configuration)
         for _, each, settings in checks:
@@ -36,7 +36,7 @@ def hazards(configuration: Configuration, expected: Expected | None = None) -> t
 
 def _nobody_asks(configuration: Configuration) -> Iterator[Hazard]:
     managers = configuration.managers
-    if managers and not any(each.pending() or any(True for _ in each.checks()) for each in managers):
+    if managers and not any(each.pending() or each.checks for each in managers):
         yield Hazard(
             code="check-missing",
             place=place_of(managers[0]),
@@ -49,6 +49,6 @@ def _asked(configuration: Configuration) -> set[str]:
     return {
         settings.grpc_service.envoy_grpc.cluster_name
         for manager in configuration.managers
-        for *_, settings in manager.checks()
+        for *_, settings in manager.checks
         if settings.grpc_service is not None and settings.grpc_service.envoy_grpc is not None
     }

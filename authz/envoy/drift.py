@@ -7,7 +7,7 @@ and by regular expressions: those are taken to match, and said to be undecided w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.config.route.v3 import Route, RouteMatch, VirtualHos
 from authz.envoy.configuration import Configuration, Manager
 from authz.envoy.hazard import place_of
 from authz.envoy.manager_rules import is_asked, is_refusal, route_name
-from authz.envoy.serving import How, PathMatch, Served, domain_meets, reached, unshadowed
+from authz.envoy.serving import How, PathMatch, Served, reached, unshadowed
 from authz.policy.compiled import PathTemplate
 from authz.policy.hosts import HostPattern
 from authz.policy.templates import format_template
@@ -48,47 +48,54 @@ class Drift:
         return self.code == "undecided"
 
 
-@dataclass(frozen=True, slots=True)
 class _Table:
     """One route configuration: each virtual host's routes, and all domains, among which the best one wins."""
 
-    hosts: tuple[tuple[Served, ...], ...]
-    any_port: bool
+    def __init__(self, hosts: Iterable[tuple[Served, ...]], *, any_port: bool) -> None:
+        self.hosts = tuple(tuple(unshadowed(routes)) for routes in hosts if routes)
+        self._any_port = any_port
+        self._domains = tuple(domain for routes in self.hosts for domain in routes[0].domains)
+        self._reached: dict[HostPattern, frozenset[str]] = {}
 
-    def domains(self) -> tuple[str, ...]:
-        return tuple(domain for routes in self.hosts for domain in (routes[0].domains if routes else ()))
+    def reached(self, pattern: HostPattern) -> frozenset[str]:
+        """The domains that take requests for a policy's host; found once, since routes share their hosts."""
+        found = self._reached.get(pattern)
+        if found is None:
+            found = self._reached[pattern] = reached(pattern, self._domains, any_port=self._any_port)
+        return found
+
+    def leading(self, pattern: HostPattern) -> Iterator[Served]:
+        """The routes that requests for a host can take, and that are asked about."""
+        best = self.reached(pattern)
+        for routes in self.hosts:
+            if best.intersection(routes[0].domains):
+                yield from (route for route in routes if route.asked and not route.refused)
 
 
 def drift(configurations: Iterable[Configuration], owned: Sequence[Owned]) -> tuple[Drift, ...]:
-    """Every difference between what Envoys serve and what policies own."""
-    tables = [_table(manager) for each in configurations for manager in each.managers if _asks(manager)]
+    """Every difference between what Envoys serve and what policies own. A listener that never asks (a service's
+    outbound side) is no enforcement point; `authz doctor` says if it is a hole."""
+    tables = [_table(manager) for each in configurations for manager in each.managers if manager.checks]
     found = [one for table in tables for one in _of_table(table, owned)]
     found += _dead(tables, owned)
     return tuple(dict.fromkeys(found))
 
 
 def _of_table(table: _Table, owned: Sequence[Owned]) -> Iterator[Drift]:
-    for routes in table.hosts:
-        for route in unshadowed(routes):
-            if route.refused:
-                continue
-            if not route.asked:
-                yield Drift(code="unchecked", where=route.place, why=f"{_said(route)} is served without a decision")
-            else:
-                yield from _uncovered(route, table, owned)
+    at_domain: dict[str, list[Owned]] = {}
+    for one in owned:
+        for domain in frozenset().union(*(table.reached(pattern) for _, pattern in one.hosts)):
+            at_domain.setdefault(domain, []).append(one)
+    for route in (route for routes in table.hosts for route in routes if not route.refused):
+        if route.asked:
+            yield from _uncovered(route, at_domain)
+        else:
+            yield Drift(code="unchecked", where=route.place, why=f"{_said(route)} is served without a decision")
 
 
-def _uncovered(route: Served, table: _Table, owned: Sequence[Owned]) -> Iterator[Drift]:
+def _uncovered(route: Served, at_domain: Mapping[str, Sequence[Owned]]) -> Iterator[Drift]:
     for domain in route.domains:
-        here = [
-            one
-            for one in owned
-            if any(
-                domain_meets(domain, pattern, any_port=table.any_port)
-                and domain in reached(pattern, table.domains(), any_port=table.any_port)
-                for _, pattern in one.hosts
-            )
-        ]
+        here = at_domain.get(domain)
         if not here:
             yield Drift(code="uncovered-host", where=route.host, why=f"no policy has a host of the domain {domain}")
             continue
@@ -110,10 +117,12 @@ def _dead(tables: Sequence[_Table], owned: Sequence[Owned]) -> Iterator[Drift]:
     for one in owned:
         alive = []
         for text, pattern in one.hosts:
-            routes = [route for table in tables for route in _leading(table, pattern)]
+            routes = [route for table in tables for route in table.leading(pattern)]
             if not routes and (one.policy, text) not in gone:
                 gone.add((one.policy, text))
-                yield Drift(code="dead-host", where=f"policy {one.policy}", why=f"no virtual host serves {text}")
+                yield Drift(
+                    code="dead-host", where=f"policy {one.policy}", why=f"no route that is asked about serves {text}"
+                )
             alive += routes
         if not alive:
             continue
@@ -125,14 +134,6 @@ def _dead(tables: Sequence[_Table], owned: Sequence[Owned]) -> Iterator[Drift]:
             yield Drift(code="undecided", where=where, why=f"{path} may be reached by a regular expression")
         else:
             yield Drift(code="dead-route", where=where, why=f"no route of Envoy's leads to {path}")
-
-
-def _leading(table: _Table, pattern: HostPattern) -> Iterator[Served]:
-    """The routes that requests for a host can take."""
-    best = reached(pattern, table.domains(), any_port=table.any_port)
-    for routes in table.hosts:
-        if routes and best.intersection(routes[0].domains):
-            yield from (route for route in unshadowed(routes) if route.asked and not route.refused)
 
 
 def _policies(owned: Sequence[Owned]) -> str:
@@ -147,11 +148,6 @@ def _said(route: Served) -> str:
 # --- from Envoy's messages -------------------------------------------------------------------------------
 
 
-def _asks(manager: Manager) -> bool:
-    """One that never asks (a service's outbound side) is no enforcement point; `authz doctor` says if it is a hole."""
-    return any(True for _ in manager.checks())
-
-
 def _table(manager: Manager) -> _Table:
     routes = manager.routes
     any_port = bool(
@@ -161,7 +157,7 @@ def _table(manager: Manager) -> _Table:
     )
     hosts = () if routes is None else routes.virtual_hosts
     listed = (tuple(_served(manager, host, *each) for each in enumerate(host.routes)) for host in hosts)
-    return _Table(tuple(listed), any_port)
+    return _Table(listed, any_port=any_port)
 
 
 def _served(manager: Manager, host: VirtualHost, position: int, route: Route) -> Served:

@@ -40,7 +40,7 @@ REWRITING: Final = (
 
 def is_asked(host: VirtualHost, route: Route, manager: Manager) -> bool:
     """Whether a check is in force for a route: that of any ext_authz filter that is on for it."""
-    return any(_enabled(each, host, route, manager) for _, each, _settings in manager.checks())
+    return any(_enabled(each, host, route, manager) for _, each, _settings in manager.checks)
 
 
 def _enabled(each: HttpFilter, host: VirtualHost, route: Route, manager: Manager) -> bool:
@@ -119,7 +119,7 @@ def _path(manager: Manager, _: Configuration) -> Iterator[Hazard]:
 
 
 def _order(manager: Manager, _: Configuration) -> Iterator[Hazard]:
-    last = max((position for position, *_ in manager.checks()), default=None)
+    last = max((position for position, *_ in manager.checks), default=None)
     if last is None:
         return
     for each in manager.message.http_filters[last + 1 :]:
@@ -135,7 +135,7 @@ def _order(manager: Manager, _: Configuration) -> Iterator[Hazard]:
 def unchecked(manager: Manager, configuration: Configuration) -> Iterator[Hazard]:
     """For a manager without the filter: whether it leads around one that has it."""
     guarded: frozenset[str] = frozenset().union(
-        *(each.clusters() for each in configuration.managers if any(True for _ in each.checks()))
+        *(each.clusters() for each in configuration.managers if bool(each.checks))
     )
     for name in sorted(manager.clusters() & guarded):
         yield Hazard(

@@ -25,11 +25,11 @@ def edge(own_edge: Edge) -> Iterator[Edge]:
     yield own_edge
 
 
-def start_workers(edge: Edge) -> Authz:
+def start_workers(edge: Edge, front: str = "auto") -> Authz:
     """Two workers, at ports a step apart."""
     listen, admin = spaced_port(), spaced_port()
     settings = {"workers": "2", "listen": f"127.0.0.1:{listen}", "admin_listen": f"127.0.0.1:{admin}"}
-    authz = edge.start_authz(health_wait="2s", **settings)
+    authz = edge.start_authz(health_wait="2s", front=front, **settings)
     authz.process.wait_ready(lambda: "workers_started" in authz.process.log.read_text())
     return authz
 
@@ -58,9 +58,10 @@ def pids(authz: Authz) -> list[int]:
     return [int(line["pid"]) for line in lines if line.get("event") == "worker_start"]
 
 
-def test_killing_a_worker_under_load_loses_nothing(edge: Edge) -> None:
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_killing_a_worker_under_load_loses_nothing(edge: Edge, front: str) -> None:
     """Envoy asks the other one again; the dead one comes back and takes its share."""
-    authz = start_workers(edge)
+    authz = start_workers(edge, front)
     edge.start_envoy(authz_ports=(authz.port, authz.port + STEP))
 
     with Load(edge.ports[True], "/healthz", {"Host": "shop.test"}) as load:
