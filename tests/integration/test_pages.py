@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
+from examples.store import envoys
 from tests.architecture import console, tree
 from tests.fakes.processes import RunningService
 
@@ -25,11 +28,23 @@ _EXIT_CODES: Final = {
     "authz issuer check": 5,  # there is no provider at the example's addresses
     "authz explain": 1,  # nor is what stands in the file a token
     "authz diff": 1,
+    "authz doctor": 0,
+    "authz drift": 0,
+    "authz envoy cluster": 0,
     "authz revoke list": 0,
     "authz revoke lift": 1,  # nobody was revoked
     "authz revoke subject": 0,
 }
 """How each ends here; `authz serve` serves until it is told to stop."""
+
+_EDGE: Final = {
+    "LISTEN": "127.0.0.1",
+    "PORT": 10000,
+    "LOCAL_PORT": 8080,
+    "AUTHZ_PORT": 9000,
+    "ENCODE_RAW_HEADERS": "true",
+}
+"""What stands in for the dump of a running Envoy: its bootstrap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +62,7 @@ class Place:
         """The command with the places of this directory."""
         for shown, real in (
             ("/etc/authz/policy", str(self.directory / "policy")),
+            ("/etc/authz/authz.yaml", str(self.directory / "authz.yaml")),
             ("unix:/run/authz/", f"unix:{self.directory}/"),
             ("127.0.0.1:9000", f"127.0.0.1:{self.port}"),
         ):
@@ -71,6 +87,8 @@ def place() -> Iterator[Place]:
         directory = Path(name)
         shutil.copytree(STORE, directory / "policy")
         (directory / "token.txt").write_text("a.b.c")
+        (directory / "authz.yaml").write_text(f"policy_dir: {directory}/policy\nlisten: ['127.0.0.1:9000']\n")
+        (directory / "edge.json").write_text(json.dumps(yaml.safe_load(envoys.render("edge-single.yaml", _EDGE))))
         service = RunningService(
             *("--policy", str(directory / "policy"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"),
             *("--health-wait", "0ms", "--audit-file", str(directory / "audit.jsonl")),
