@@ -114,7 +114,7 @@ class RevocationPlane:
                 packed = self._packed(max(before & ALWAYS, one.before), max(before >> 32, packed >> 32))
             if packed == before:
                 return False
-            table.put(one.key, packed, fresh=before is None or before >> 32 != packed >> 32)
+            table.put(one.key, packed, fresh=before is None)
             return True
 
     def expire(self, *, now: float) -> int:
@@ -131,7 +131,8 @@ class RevocationPlane:
 
 
 class _Table:
-    """The entries of one kind: key → times, and for each minute the keys that may end then."""
+    """The entries of one kind: key → times, and for each minute the keys that may end then. An entry that was made to
+    last longer moves when its first minute comes: the same act again and again takes no more room."""
 
     __slots__ = ("_ending", "entries")
 
@@ -152,11 +153,15 @@ class _Table:
         gone = 0
         for ending in [each for each in self._ending if each <= minute]:
             for key in self._ending.pop(ending):
-                # It may have been lifted, or made to last longer and stand under a later minute too.
+                # It may have been lifted, or made to last longer.
                 packed = self.entries.get(key)
-                if packed is not None and packed >> 32 <= minute:
+                if packed is None:
+                    continue
+                if packed >> 32 <= minute:
                     del self.entries[key]
                     gone += 1
+                else:
+                    self._ending.setdefault(packed >> 32, []).append(key)
         return gone
 
 

@@ -149,6 +149,21 @@ def test_a_longer_entry_outlives_its_first_end() -> None:
     assert plane.expire(now=LATER + 60) == 1
 
 
+def test_the_same_act_again_and_again_takes_no_more_room() -> None:
+    """Whoever logs out each minute of a long lifetime is one entry, and ends with the last of those."""
+    plane = RevocationPlane()
+    for minute in range(100):
+        plane.apply(revocation(RevocationKind.SUBJECT, "alice", until=int(NOW) + 60 * minute))
+
+    table = plane._tables[RevocationKind.SUBJECT]
+    assert sum(map(len, table._ending.values())) == 1
+    for minute in range(99):
+        assert plane.expire(now=NOW + 60 * minute) == 0
+        assert plane.revoked(user("alice", issuer_url=ISSUER), now=NOW + 60 * minute) is not None
+    assert plane.expire(now=NOW + 60 * 101) == 1
+    assert len(plane) == 0 and not table._ending
+
+
 def test_an_entry_can_be_lifted() -> None:
     """The token passes again; lifting what isn't there changes nothing."""
     plane = holding(revocation(RevocationKind.TOKEN, "4f2c"))
