@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -92,12 +93,11 @@ def _open(path: Path) -> int:
 
 @contextlib.contextmanager
 def _alone(descriptor: int) -> Iterator[None]:
-    """Hold the lock of what the descriptor leads to, where there can be one."""
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
-    except OSError:
+    """Hold the lock of a pipe; anything else (a terminal, /dev/null) takes a write whole, or isn't ours to lock."""
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         yield
         return
+    fcntl.lockf(descriptor, fcntl.LOCK_EX)
     try:
         yield
     finally:
