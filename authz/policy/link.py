@@ -97,8 +97,9 @@ def link(
     candidates = _candidates(parsed, source, kept, ground)
     routers = Routers()
     while blames := _effective(find_clashes(candidates, land, kept, routers), candidates):
+        judged = {name: candidate.status for name, candidate in candidates.items()}
         for blame in blames:
-            _apply(blame, candidates, ground)
+            _apply(blame, judged[blame.policy], candidates, ground)
     _report(candidates.values(), faults)
     if previous is None and not all(candidate.hosts_known for candidate in candidates.values()):
         return None
@@ -173,9 +174,12 @@ def _effective(blames: Iterable[Blame], candidates: Mapping[str, Candidate]) -> 
     return [blame for blame in blames if candidates[blame.policy].live]
 
 
-def _apply(blame: Blame, candidates: dict[str, Candidate], ground: Ground) -> None:
+def _apply(blame: Blame, judged: PolicyStatus, candidates: dict[str, Candidate], ground: Ground) -> None:
+    """`judged` is the status of the text that the blame is about: what a policy fell back on since is not to blame."""
     candidate = candidates[blame.policy]
     candidate.faults.append(blame.fault)
+    if candidate.status is not judged:
+        return
     if candidate.status is PolicyStatus.LAST_GOOD and blame.host is not None:
         candidate.lost_hosts.add(blame.host)
     elif candidate.status is PolicyStatus.LAST_GOOD and blame.entry is not None:

@@ -511,6 +511,25 @@ def test_policies_that_share_a_host_name_its_label_each_for_itself() -> None:
     assert [one.host_variables for one in found if isinstance(one, Matched)] == [{"tenant": "acme"}, {"shop": "acme"}]
 
 
+@pytest.mark.parametrize("changed", [
+    policy("p", "/x", "/x", "/y", "/y"),
+    policy("p", "/x", "/{a}", "/{b}", "/{c}"),
+    policy("p", "/x", hosts="a.example, b.example, b.example:443"),
+])
+def test_a_text_with_several_clashes_falls_back_once(changed: bytes) -> None:
+    """All of them are about the new text: none may cost the last good one, nor a host of it."""
+    contents = files(g=guardrails(), p=policy("p", "/x"), q=policy("q", "/x", hosts="b.example"))
+    first = in_force(contents)
+
+    loaded = load({**contents, "p.yaml": changed}, first)
+
+    assert loaded.policy is not None
+    assert len([fault for fault in loaded.faults if fault.policy == "p"]) > 1
+    assert status(loaded.policy) == {"p": PolicyStatus.LAST_GOOD, "q": PolicyStatus.FRESH}
+    assert asked(loaded.policy) == "p/r0"
+    assert asked(loaded.policy, host="b.example") == "q/r0"
+
+
 def test_preflights_that_a_new_forbid_hits_answer_503() -> None:
     """A preflight is public too; the routes themselves, and preflights that aren't covered, are served."""
     text = policy("p", "/x", "/y", extra="preflight: {public: browsers ask first}", allow="{user: {issuer: corp}}")
