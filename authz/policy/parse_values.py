@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from authz.model.spiffe import SpiffeId, SpiffeIdError
 from authz.policy.faults import FaultCode, Faults, Place
-from authz.policy.suggest import did_you_mean
+from authz.policy.suggest import MAX_SUGGESTIONS, did_you_mean
 from authz.policy.values import Text
 from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence, Unread, show
 
@@ -29,9 +29,6 @@ MAX_ITEMS: Final = 1000
 """Items of a list or a map that isn't given another bound."""
 MAX_DAYS: Final = 3650
 """The longest duration, in days."""
-
-MAX_SUGGESTIONS: Final = 100
-"""Words of one document that are compared with all known ones: a hostile file can't buy more time."""
 
 PLANNED: Final = frozenset({"session", "ask", "limits", "actor", "route_to", "tcp"})
 """Keys that later versions of the language will have (§1)."""

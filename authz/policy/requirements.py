@@ -26,7 +26,7 @@ from authz.policy.document import (
     WorkloadRequirement,
 )
 from authz.policy.faults import FaultCode, Faults, Place
-from authz.policy.suggest import did_you_mean
+from authz.policy.suggest import MAX_SUGGESTIONS, did_you_mean
 from authz.policy.user_conditions import user_values
 from authz.policy.values import RequestHeader
 
@@ -149,7 +149,7 @@ class Names:
             self._fault(node.place, FaultCode.REQUIREMENT_CYCLE, f"the requirement needs itself: {cycle}")
             return None
         if name not in self._all:
-            hint = did_you_mean(name, self._all)
+            hint = did_you_mean(name, self._all) if len(self._faults) < MAX_SUGGESTIONS else ""
             self._fault(node.place, FaultCode.REQUIREMENT_UNKNOWN, f"no requirement is called {name!r}{hint}")
             return None
         if name not in self._resolved:

@@ -10,6 +10,9 @@ from typing import Final
 
 MAX_WORD: Final = 64
 """Longer words are no typing errors, and comparing them would cost time."""
+MAX_SUGGESTIONS: Final = 100
+"""Words of one document that are compared with all known ones, and faults after which none is: a comparison takes
+milliseconds, and a hostile file can't buy more time."""
 _CLOSE_ENOUGH: Final = 0.7
 
 

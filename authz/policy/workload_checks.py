@@ -9,7 +9,7 @@ from authz.model.principal import Via
 from authz.policy.document import WorkloadRequirement
 from authz.policy.faults import FaultCode
 from authz.policy.ground import Ground
-from authz.policy.suggest import did_you_mean
+from authz.policy.suggest import MAX_SUGGESTIONS, did_you_mean
 from authz.policy.values import Text
 from authz.policy.workload_conditions import SpiffePattern, SpiffePatternError
 
@@ -29,7 +29,7 @@ def workload_fits(workload: WorkloadRequirement, ground: Ground) -> bool:
     roles = frozenset(role for names in trust.settings.roles.values() for role in names)
     for item in workload.roles:
         if item.value not in roles:
-            hint = did_you_mean(item.value, roles)
+            hint = did_you_mean(item.value, roles) if before < MAX_SUGGESTIONS else ""
             ground.fault(item.place, FaultCode.ROLE_UNKNOWN, f"no role of workloads is called {item.value!r}{hint}")
     lacking = {
         Via.FORWARDED: "" if trust.settings.trusted_proxies else "peers.forwarded.trusted_proxies",

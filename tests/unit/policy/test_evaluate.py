@@ -726,3 +726,14 @@ def test_a_bug_inside_a_candidate_is_a_verdict() -> None:
     broken = Matched(route=replace(judge.route.candidate, plan=None), path_variables={}, host_variables={})
 
     assert shadow(broken, (), request(), ALICE, 0.0).verdict == "error"
+
+
+def test_unknown_names_get_a_bounded_number_of_suggestions() -> None:
+    """Each is compared with every known name, which takes milliseconds: a file full of them would stop a load."""
+    known = ", ".join(f"name_{number:03}: {{user: {{}}}}" for number in range(20))
+    unknown = ", ".join(f"name_x{number:03}" for number in range(150))
+    judge = Judge(f"any: [{unknown}]", policy_extra=f"requirements: {{{known}}}")
+    messages = [fault.message for fault in judge.faults if fault.code == "requirement-unknown"]
+
+    assert len(messages) == 150
+    assert sum("did you mean" in message for message in messages) == 100
