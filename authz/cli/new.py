@@ -1,4 +1,4 @@
-"""`authz new route DIR`: a route and its first test, written into the policy's own files.
+"""`authz new route DIR`: a route and its first tests, written into the policy's own files.
 
 Asks for what the flags leave out, when somebody is there to answer. The result is checked by the loader before it is
 written: a route that would make the directory faulty is told, and nothing is changed.
@@ -17,12 +17,13 @@ from authz.model.reason import ALLOWED
 
 if TYPE_CHECKING:
     from authz.policy.document import RoutePolicyDocument
+    from authz.policy.rehearse import Result
 
 NAME: Final = "new"
-HELP: Final = "write a route and its first test"
+HELP: Final = "write a route and its first tests"
 DESCRIPTION: Final = (
-    "Adds a route to a policy, and to its test file what a caller without credentials gets there. What the flags leave "
-    "out is asked for on a terminal. Needs the extra `fmt`."
+    "Adds a route to a policy, and its first tests: what a caller without credentials gets there, and somebody who "
+    "gets in. What the flags leave out is asked for on a terminal. Needs the extra `fmt`."
 )
 _QUESTIONS: Final = {
     "policy": "Policy that gets the route",
@@ -61,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     verdict = _verdict(directory.files, changed, answers)
     if verdict != "credential_missing":
         changed = _changed(directory.files, policy, answers, verdict)
+    if verdict != ALLOWED:
+        changed = _with_allowed(directory.files, changed, policy, answers)
     for name, text in changed.items():
         if arguments.dry_run:
             print(f"# file: {name}\n{text}", end="")
@@ -127,9 +130,21 @@ def _with_test(text: str, policy: RoutePolicyDocument, answers: Mapping[str, str
 def _verdict(files: Mapping[str, bytes], changed: Mapping[str, str], answers: Mapping[str, str]) -> str:
     """Load the directory as it would be, and say what the new test's request really gets: a reason's code, or
     `allowed`. Raises `CommandFailed` with the faults that the change would bring."""
+    from authz.model.decision import Denial
+
+    results = _results(files, changed, f"{answers['policy']}/{answers['id']}: what a caller", faulty=True)
+    assert results
+    decision = results[-1].decision
+    return decision.reason.code if isinstance(decision, Denial) else ALLOWED
+
+
+def _results(
+    files: Mapping[str, bytes], changed: Mapping[str, str], only: str, *, faulty: bool = False
+) -> tuple[Result, ...] | None:
+    """The tests named so, run on the directory as it would be. None where it would have faults; with `faulty` those
+    are raised as `CommandFailed`."""
     from authz.cli.policy_directory import ReadDirectory
     from authz.cli.rehearsal import rehearse
-    from authz.model.decision import Denial
     from authz.policy.faults import has_errors
     from authz.policy.load import load
     from authz.policy.parse_tests import read_suites
@@ -139,13 +154,52 @@ def _verdict(files: Mapping[str, bytes], changed: Mapping[str, str], answers: Ma
     suites = read_suites(after, loaded.parsed)
     faults = (*loaded.faults, *suites.faults)
     if has_errors(faults) or loaded.policy is None:
-        raise CommandFailed(POLICY_INVALID, "nothing was written:", *map(str, faults))
+        if faulty:
+            raise CommandFailed(POLICY_INVALID, "nothing was written:", *map(str, faults))
+        return None
     directory = ReadDirectory(
         path=Path(), files=after, policy=loaded.policy, faults=(), documents=loaded.parsed, suites=suites.suites
     )
-    results = rehearse(directory, only=f"{answers['policy']}/{answers['id']}: what a caller").results
-    decision = results[-1].decision
-    return decision.reason.code if isinstance(decision, Denial) else ALLOWED
+    return rehearse(directory, only=only).results
+
+
+def _with_allowed(
+    files: Mapping[str, bytes], changed: dict[str, str], policy: RoutePolicyDocument, answers: Mapping[str, str]
+) -> dict[str, str]:
+    """The same with a test of somebody who gets in, where the difference that the route makes shows one."""
+    from authz.cli.new_caller import allowed_case
+
+    after = {**files, **{name: text.encode() for name, text in changed.items()}}
+    case = allowed_case(files, after, f"{policy.name}/{answers['id']}")
+    if case is None:
+        return changed
+    tests = _test_file(files, policy.name, policy.place.file)
+    yaml, documents = _loaded(changed[tests])
+    document = next(one for one in documents if one.get("policy") == policy.name)
+    names = []
+    for number, person in enumerate(case.people, start=1):
+        names.append(f"{answers['id']}-{number}")
+        if "people" not in document:
+            document["people"] = {}
+            document["tests"] = document.pop("tests")
+        document["people"][names[-1]] = _flow(person)
+    document["tests"].append(
+        {
+            "name": f"{answers['id']}: who meets the requirement gets in",
+            "as": _flow_list(names),
+            "request": _flow(case.request),
+            "expect": "allow",
+            "route": answers["id"],
+        }
+    )
+    candidate = {**changed, tests: _dumped(yaml, documents)}
+    return candidate if _passes(files, candidate, f"{policy.name}/{answers['id']}: who meets") else changed
+
+
+def _passes(files: Mapping[str, bytes], changed: Mapping[str, str], only: str) -> bool:
+    """Whether the new test is sound and holds."""
+    results = _results(files, changed, only)
+    return results is not None and bool(results) and all(result.passed for result in results)
 
 
 def _test_file(files: Mapping[str, bytes], policy: str, file: str) -> str:
@@ -206,6 +260,14 @@ def _flow(values: dict[str, Any]) -> Any:
     mapping = CommentedMap(values)
     mapping.fa.set_flow_style()
     return mapping
+
+
+def _flow_list(values: list[str]) -> Any:
+    from ruamel.yaml.comments import CommentedSeq
+
+    found = CommentedSeq(values)
+    found.fa.set_flow_style()
+    return found
 
 
 def _write(file: Path, text: str) -> None:

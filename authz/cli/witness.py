@@ -127,7 +127,7 @@ def _user(policy: PolicySet, presented: Presented, now: float) -> Iterator[str]:
     names = {path: name for name, path in settings.aliases.items()}
     lists = {settings.scopes: "--scope", settings.groups: "--group", settings.roles: "--role", ("amr",): "--amr"}
     texts = {settings.client: "--client", ("acr",): "--acr"}
-    for path, value in _flat(token.claims):
+    for path, value in flat_claims(token.claims):
         if path in (("iss",), ("sub",)):
             continue
         if path in lists and isinstance(value, list) and value and all(isinstance(one, str) for one in value):
@@ -143,9 +143,10 @@ def _user(policy: PolicySet, presented: Presented, now: float) -> Iterator[str]:
         yield from ("--bound", one.value)
 
 
-def _flat(claims: Mapping[str, object], above: ClaimPath = ()) -> Iterator[tuple[ClaimPath, object]]:
+def flat_claims(claims: Mapping[str, object], above: ClaimPath = ()) -> Iterator[tuple[ClaimPath, object]]:
+    """Each claim that holds no others, by its path."""
     for name, value in claims.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, (*above, name))
+            yield from flat_claims(value, (*above, name))
         else:
             yield (*above, name), value
