@@ -140,7 +140,9 @@ def _blame_routes(
     first, second = conflict.first, conflict.second
     routes = {first.policy: first, second.policy: second}
     known = {name for name, route in routes.items() if _had_route(previous.get(name), name, route, candidates)}
-    for name in sorted(set(routes) - known or set(routes)):
+    # A route can be old and clash all the same: its policy's new text brings it to another host or point.
+    settled = {name for name in routes if _is_in_force(candidates[name], previous.get(name))}
+    for name in sorted(set(routes) - known or set(routes) - settled or set(routes)):
         path = candidates[name].path_of(routes[name].id)
         yield Blame(name, _fault(path, conflict.code, conflict.message, name))
 
@@ -175,6 +177,11 @@ def _had_route(
         (old.path.value, old.methods, old.upgrade) == (path, route.methods, route.upgrade)
         for old in kept.document.routes
     )
+
+
+def _is_in_force(candidate: Candidate, kept: Kept | None) -> bool:
+    """Whether this is the text of the last good set, unchanged."""
+    return kept is not None and candidate.digest == kept.digest
 
 
 def _fault(text: Text, code: FaultCode, message: str, policy: str) -> Fault:

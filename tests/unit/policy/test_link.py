@@ -530,6 +530,19 @@ def test_a_text_with_several_clashes_falls_back_once(changed: bytes) -> None:
     assert asked(loaded.policy, host="b.example") == "q/r0"
 
 
+def test_an_old_route_that_comes_to_a_new_host_is_the_newcomer_there() -> None:
+    """Its policy is to blame, and not the one whose routes stood on that host."""
+    shared = guardrails("bind: host\nhosts:\n  a.example: {p: '/o/**', q: '/o/in/**'}\n")
+    contents = files(g=shared, p=policy("p", "/o/{x}/end"), q=policy("q", "/o/in/{y}", hosts="b.example"))
+    first = in_force(contents)
+
+    second = in_force({**contents, "q.yaml": policy("q", "/o/in/{y}", hosts="b.example, a.example")}, first)
+
+    assert status(second) == {"p": PolicyStatus.FRESH, "q": PolicyStatus.LAST_GOOD}
+    assert asked(second, "/o/1/end") == "p/r0"
+    assert asked(second, "/o/in/1", "b.example") == "q/r0"
+
+
 def test_preflights_that_a_new_forbid_hits_answer_503() -> None:
     """A preflight is public too; the routes themselves, and preflights that aren't covered, are served."""
     text = policy("p", "/x", "/y", extra="preflight: {public: browsers ask first}", allow="{user: {issuer: corp}}")
