@@ -34,9 +34,9 @@ def test_a_route_and_its_test_are_written_in_the_stable_form(policy: Path) -> No
     after = (policy / "orders" / "orders.yaml").read_text()
     assert after.startswith(before.rstrip("\n"))
     assert format_text(after) == after
-    assert (
-        "orders.lines: what a caller without credentials gets" in (policy / "orders" / "orders_test.yaml").read_text()
-    )
+    tests = (policy / "orders" / "orders_test.yaml").read_text()
+    assert "orders.lines: what a caller without credentials gets" in tests
+    assert "orders.lines: who meets the requirement gets in" in tests
     assert main(["test", str(policy)]) == 0
 
 
