@@ -62,11 +62,9 @@ def evaluate(
         principals.jwt_svid,
         now,
     )
-    for guardrail in guardrails:
-        if guardrail.deny:
-            denial = _denied(guardrail, matched, guardrails, scene)
-            if denial is not None:
-                return denial
+    denial = _denial_of_guardrails(matched, guardrails, scene)
+    if denial is not None:
+        return denial
     if matched.preflight:
         return _preflight(removable, matched, scene)
     plan = _plan(matched)
@@ -127,6 +125,17 @@ def _preflight(removable: frozenset[str], matched: Matched, scene: Scene) -> Per
 
 
 # --- deny guardrails -------------------------------------------------------------------------------------
+
+
+def _denial_of_guardrails(matched: Matched, guardrails: Guardrails, scene: Scene) -> Denial | None:
+    """The first `deny` that certainly holds, by id; else the first that may: nothing hangs on it before that."""
+    hanging: Denial | None = None
+    for guardrail in guardrails:
+        denial = _denied(guardrail, matched, guardrails, scene) if guardrail.deny else None
+        if denial is not None and denial.reason is Reason.GUARDRAIL_DENIED:
+            return denial
+        hanging = hanging or denial
+    return hanging
 
 
 def _denied(guardrail: CompiledGuardrail, matched: Matched, covering: Guardrails, scene: Scene) -> Denial | None:

@@ -17,6 +17,7 @@ from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Literal, Pat
 from authz.policy.document import (
     GuardrailDeclaration,
     ParsedDirectory,
+    RequestHeader,
     Requirement,
     RoutePolicyDocument,
     Scope,
@@ -38,6 +39,7 @@ from authz.policy.requirements import (
 )
 from authz.policy.templates import TemplateError, format_template, parse_template
 from authz.policy.three_values import Mode
+from authz.policy.user_conditions import user_values
 from authz.policy.values import Text
 
 PREFLIGHT = "preflight"
@@ -233,9 +235,18 @@ def _compile(
 def _deny(compiler: RequirementCompiler, node: Requirement) -> tuple[DenyPlan, Usage]:
     test, leaves = compiler.tree(node, Mode.DENY, frozenset(), compiler.surroundings({}, None))
     below = tuple(leaves_under(node))
+    _refuse_headers(below, compiler.ground)
     compiler.check_expressions(below, user=any(isinstance(leaf, UserRequirement) for leaf in below), workload=False)
     text = ", ".join(leaf.text for leaf in leaves)
     return DenyPlan(test=test, leaves=leaves, text=text), compiler.loose_usage(node, frozenset())
+
+
+def _refuse_headers(leaves: tuple[object, ...], ground: Ground) -> None:
+    """A header is the client's to choose, so a `deny` can't hang on one (§5, References)."""
+    for value in (value for leaf in leaves if isinstance(leaf, UserRequirement) for value in user_values(leaf)):
+        if isinstance(value.reference, RequestHeader):
+            message = "`{request.header.…}` doesn't stand in `deny`: the client could choose it away"
+            ground.fault(value.place, FaultCode.REFERENCE_INVALID, message)
 
 
 def _require(compiler: RequirementCompiler, node: Requirement, ground: Ground) -> tuple[RequirePlan, Usage]:

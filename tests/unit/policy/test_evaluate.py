@@ -404,6 +404,22 @@ def test_a_refused_token_doesnt_hide_that_a_deny_hangs_on_the_workload() -> None
     assert reason(judge, who) is Reason.TRUST_DOMAIN_UNKNOWN
 
 
+def test_a_deny_that_certainly_holds_goes_before_one_that_may() -> None:
+    """The outcome hangs on nothing then, whatever the ids are."""
+    first = "  - {id: a-banned, deny: {user: {groups: {any: [banned]}}}}\n"
+    judge = Judge("public: 'open'", guardrails=first + DENY)
+
+    assert reason(judge, Principals(user=NO_KEYS, mtls=LEGACY)) is Reason.GUARDRAIL_DENIED
+    assert reason(judge, Principals(user=NO_KEYS, mtls=workload())) is Reason.KEYS_UNAVAILABLE
+
+
+def test_a_deny_cant_hang_on_a_header() -> None:
+    """The client would choose whether it is denied."""
+    deny = "  - {id: h, deny: {user: {claims: {tier: {equals: '{request.header.x-tier}'}}}}}\n"
+
+    assert "reference-invalid" in Judge("user: {}", guardrails=deny).codes
+
+
 def test_absent_denies_counts_what_is_missing_as_a_match() -> None:
     """`absent: denies`: no workload at all, or a claim left out."""
     judge = Judge("user: {}", guardrails=DENY + "    absent: denies\n")
