@@ -17,7 +17,6 @@ from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Literal, Pat
 from authz.policy.document import (
     GuardrailDeclaration,
     ParsedDirectory,
-    RequestHeader,
     Requirement,
     RoutePolicyDocument,
     Scope,
@@ -40,7 +39,7 @@ from authz.policy.requirements import (
 from authz.policy.templates import TemplateError, format_template, parse_template
 from authz.policy.three_values import Mode
 from authz.policy.user_conditions import user_values
-from authz.policy.values import Text
+from authz.policy.values import RequestHeader, Text
 
 PREFLIGHT = "preflight"
 """What an exception names as the route of a policy's preflights: `POLICY/preflight`."""
