@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
 from authz import __version__
 from authz.authn.dpop import ProofRules
-from authz.config.settings import DpopSettings, Settings, TlsSettings
+from authz.config.settings import DpopSettings, Settings
 from authz.engine.check import DecisionPoint
 from authz.engine.ports import NoReplayStore, Outside
 from authz.engine.revocations import RevocationPlane
@@ -27,19 +27,17 @@ from authz.model.request import Limits
 from authz.observe.audit import AuditLog
 from authz.observe.metrics import Metrics
 from authz.observe.sinks import open_sink
-from authz.server import lifecycle, native_front, states
+from authz.server import lifecycle, states
 from authz.server.admin import AdminPages, AdminServer, Logout
+from authz.server.assembly import choose_fronts, make_fronts, start_fronts, tell_fronts
 from authz.server.control import Control
 from authz.server.doors import doors_of
-from authz.server.front import Front, Listening, choose
-from authz.server.grpcio_front import GrpcioFront, GrpcioOptions, MutualTls
+from authz.server.front import Listening
 from authz.server.lifecycle import DrainTimes, Event, Events
 from authz.server.logout import LogoutEndpoint, logout_clients
-from authz.server.native_front import NativeFront, NativeOptions
 from authz.server.readiness import Readiness
 from authz.server.revoking import Revoker
 from authz.server.service import CheckService, Deadlines, Recorder
-from authz.server.tls import TlsFiles, WorkloadMaterial
 from authz.sources.background import Surroundings
 from authz.sources.bundles import BundleStore
 from authz.sources.fetch import Fetcher, FetchRules
@@ -82,16 +80,21 @@ def serve(settings: Settings, events: Events, *, started: Callable[[], None] = l
             closing.callback(revocations.close)
             revocations.open()
         point = DecisionPoint(
-            sources.policies, sources.keys, sources.trust_bundles, tokens, limits, outside=outside,
+            sources.policies,
+            sources.keys,
+            sources.trust_bundles,
+            tokens,
+            limits,
+            outside=outside,
             revocations=revocations,
         )
         recorders: tuple[Recorder, ...] = (metrics,) if audit is None else (audit, metrics)
         deadlines = Deadlines(maximum=settings.deadlines.default, margin=settings.deadlines.margin)
         service = CheckService(
-            point, recorders, limits=limits, deadlines=deadlines, on_fatal=lambda: events.put(Event.STOP),
+            point, recorders, limits=limits, deadlines=deadlines, on_fatal=lambda: events.put(Event.STOP)
         )
-        chosen = _choose(settings, sources.own)
-        fronts = _fronts(settings, service, chosen, sources.own)
+        chosen = choose_fronts(settings, sources.own)
+        fronts = make_fronts(settings, service, chosen, sources.own)
         states.show(metrics, sources, tokens=tokens, audit=audit, admissions=tuple(one.admission for one in fronts))
         readiness = Readiness(sources)
 
@@ -101,14 +104,13 @@ def serve(settings: Settings, events: Events, *, started: Callable[[], None] = l
         if revocations is not None:
             logout = _start_revoking(settings, sources, revocations, audit, metrics, closing)
         _start_admin(settings, AdminPages(readiness, metrics.exposition, logout), closing)
-        listening = _start(fronts)
+        listening = start_fronts(fronts)
         _announce(settings, sources, listening, chosen)
         started()
         _warn_of_strict_issuers(sources)
 
         lifecycle.run(
-            events, reload=lambda: _reload(sources, audit),
-            tick=lambda: _tell(fronts, readiness.report().ready),
+            events, reload=lambda: _reload(sources, audit), tick=lambda: tell_fronts(fronts, readiness.report().ready)
         )
         times = DrainTimes(notice=settings.health_wait, grace=settings.drain_grace)
         return lifecycle.drain(events, fronts, times, begin=readiness.drain)
@@ -120,11 +122,15 @@ def _sources(settings: Settings) -> states.RunningStates:
     key_store = KeyStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
     bundles = bundles_of(settings, fetcher, apis)
     policies = PolicyDirectory(
-        directory, keys=key_store, bundles=bundles, report=states.report, interval=settings.reload_interval,
+        directory, keys=key_store, bundles=bundles, report=states.report, interval=settings.reload_interval
     )
     return states.RunningStates(
-        policies=policies, keys=key_store, trust_bundles=bundles, workload_apis=tuple(apis.values()),
-        own=apis.get(str(settings.tls.workload_api)), revoked=_revocations(settings),
+        policies=policies,
+        keys=key_store,
+        trust_bundles=bundles,
+        workload_apis=tuple(apis.values()),
+        own=apis.get(str(settings.tls.workload_api)),
+        revoked=_revocations(settings),
     )
 
 
@@ -138,10 +144,15 @@ def _revocations(settings: Settings) -> RevocationList | None:
 
 
 def _start_revoking(
-    settings: Settings, sources: states.RunningStates, revocations: RevocationList, audit: AuditLog | None,
-    metrics: Metrics, closing: ExitStack,
+    settings: Settings,
+    sources: states.RunningStates,
+    revocations: RevocationList,
+    audit: AuditLog | None,
+    metrics: Metrics,
+    closing: ExitStack,
 ) -> Logout:
     """Follow the store and open the doors; the answer to back-channel logouts."""
+
     def issuers() -> Mapping[str, IssuerSettings]:
         policy = sources.policies.current()
         return {} if policy is None else policy.issuers
@@ -180,9 +191,10 @@ def replays_of(settings: Settings, limit: int) -> StoredReplays | LocalReplays |
         return StoredReplays(address, limit=limit)
     if settings.workers == 1:
         return LocalReplays()
-    _LOG.warning("proofs of possession are answered with 503: several workers share no store (store.url)", extra={
-        "event": "replays_absent", "workers": settings.workers,
-    })
+    _LOG.warning(
+        "proofs of possession are answered with 503: several workers share no store (store.url)",
+        extra={"event": "replays_absent", "workers": settings.workers},
+    )
     return NoReplayStore()
 
 
@@ -193,7 +205,7 @@ def _proof_rules(dpop: DpopSettings) -> Callable[[], ProofRules]:
         return lambda: rules
     nonces = NonceKeys(dpop.nonce_key_file, report=states.report)
     return lambda: ProofRules(
-        window=dpop.window, schemes=schemes, nonce_keys=nonces.keys(), nonce_lifetime=dpop.nonce_lifetime,
+        window=dpop.window, schemes=schemes, nonce_keys=nonces.keys(), nonce_lifetime=dpop.nonce_lifetime
     )
 
 
@@ -203,18 +215,26 @@ def store_of(settings: Settings) -> StoreAddress | None:
     if store.url is None:
         return None
     return StoreAddress(
-        url=store.url, user=store.user or "", password_file=store.password_file, ca_file=store.ca_file,
-        timeout=store.timeout, prefix=store.prefix,
+        url=store.url,
+        user=store.user or "",
+        password_file=store.password_file,
+        ca_file=store.ca_file,
+        timeout=store.timeout,
+        prefix=store.prefix,
     )
 
 
 def fetcher_of(settings: Settings, *, max_bytes: int | None = None) -> Fetcher:
     """What fetches keys and bundles under the settings' rules, or something smaller."""
     keys = settings.keys
-    return Fetcher(FetchRules(
-        timeout=keys.timeout, max_bytes=max_bytes or keys.size, allow_private=keys.allow_private,
-        ca_file=keys.ca_file,
-    ))
+    return Fetcher(
+        FetchRules(
+            timeout=keys.timeout,
+            max_bytes=max_bytes or keys.size,
+            allow_private=keys.allow_private,
+            ca_file=keys.ca_file,
+        )
+    )
 
 
 def rules_of(settings: Settings) -> RefreshRules:
@@ -224,7 +244,7 @@ def rules_of(settings: Settings) -> RefreshRules:
 
 
 def workload_apis_of(
-    settings: Settings, rules: RefreshRules, *, report: Report = states.report,
+    settings: Settings, rules: RefreshRules, *, report: Report = states.report
 ) -> Mapping[str, WorkloadApi]:
     """The Workload API at each socket that the settings name, by address; not started yet."""
     wanted = str(settings.tls.spiffe_id or "")
@@ -234,11 +254,14 @@ def workload_apis_of(
 
 
 def bundles_of(
-    settings: Settings, fetcher: Fetcher, apis: Mapping[str, WorkloadApi], *, report: Report = states.report,
+    settings: Settings, fetcher: Fetcher, apis: Mapping[str, WorkloadApi], *, report: Report = states.report
 ) -> BundleStore:
     """The trust bundles, from wherever the policy directory says."""
     return BundleStore(
-        settings.policy_dir, fetch=fetcher.get, rules=rules_of(settings), report=report,
+        settings.policy_dir,
+        fetch=fetcher.get,
+        rules=rules_of(settings),
+        report=report,
         workload_api=apis.get(str(settings.keys.workload_api or settings.tls.workload_api)),
     )
 
@@ -248,8 +271,7 @@ def _audit(settings: Settings, closing: ExitStack) -> AuditLog | None:
         _LOG.warning("decisions are not recorded: audit.enabled is false", extra={"event": "audit_off"})
         return None
     audit = AuditLog(
-        open_sink(settings.audit.file), capacity=settings.audit.queue,
-        deny_when_full=settings.audit.on_full == "deny",
+        open_sink(settings.audit.file), capacity=settings.audit.queue, deny_when_full=settings.audit.on_full == "deny"
     )
     audit.start()
     closing.callback(audit.close)
@@ -259,7 +281,7 @@ def _audit(settings: Settings, closing: ExitStack) -> AuditLog | None:
 def _limits(settings: Settings) -> Limits:
     limits = settings.limits
     return Limits(
-        target=limits.target, headers=limits.headers, header_count=limits.header_count, message=limits.message,
+        target=limits.target, headers=limits.headers, header_count=limits.header_count, message=limits.message
     )
 
 
@@ -267,63 +289,6 @@ def _token_cache(settings: Settings) -> TokenCache:
     """Size 0 means none: an age of 0 makes every entry too old at once."""
     cache = settings.token_cache
     return TokenCache(cache.size, cache.cap) if cache.size else TokenCache(1, 0.0)
-
-
-def _choose(settings: Settings, own: WorkloadApi | None) -> dict[str, tuple[str, str]]:
-    """For each address: which front takes it, and why."""
-    has_tls, installed = _tls(settings.tls, own) is not None, native_front.installed()
-    return {
-        address: choose(settings.front, address, near=native_front.suits(address), installed=installed, tls=has_tls)
-        for address in map(str, settings.listen)
-    }
-
-
-def _fronts(
-    settings: Settings, service: CheckService, chosen: dict[str, tuple[str, str]], own: WorkloadApi | None
-) -> list[GrpcioFront | NativeFront]:
-    """One front for each kind that some address needs; each has the whole bound, since they share the processor."""
-    limits = settings.limits
-    addresses = {
-        name: tuple(address for address, (front, _) in chosen.items() if front == name) for name in ("native", "grpcio")
-    }
-    fronts: list[GrpcioFront | NativeFront] = []
-    if addresses["native"]:
-        options = NativeOptions(addresses=addresses["native"], threads=limits.concurrency, waiting=limits.queue)
-        fronts.append(NativeFront(service, options))
-    if addresses["grpcio"]:
-        fronts.append(GrpcioFront(service, GrpcioOptions(
-            addresses=addresses["grpcio"], threads=limits.concurrency, waiting=limits.queue,
-            message_limit=limits.message, tls=_tls(settings.tls, own),
-        )))
-    return fronts
-
-
-def _start(fronts: Sequence[Front]) -> tuple[Listening, ...]:
-    """Start every front, or none."""
-    listening: list[Listening] = []
-    try:
-        for front in fronts:
-            listening.extend(front.start())
-    except BaseException:
-        for front in fronts:
-            front.stop(0.0)
-            front.close()
-        raise
-    return tuple(listening)
-
-
-def _tell(fronts: Sequence[Front], ready: bool) -> None:
-    for front in fronts:
-        front.serving(ready)
-
-
-def _tls(tls: TlsSettings, own: WorkloadApi | None) -> MutualTls | None:
-    if own is not None:
-        return MutualTls(material=WorkloadMaterial(own), allowed=tls.may_connect)
-    if tls.cert is None or tls.key is None or tls.client_ca is None:
-        return None
-    files = TlsFiles(certificate=str(tls.cert), key=str(tls.key), client_ca=str(tls.client_ca))
-    return MutualTls(material=files, allowed=tls.may_connect)
 
 
 def _start_admin(settings: Settings, pages: AdminPages, closing: ExitStack) -> None:
@@ -340,25 +305,41 @@ def _warn_of_strict_issuers(sources: states.RunningStates) -> None:
     policy = sources.policies.current()
     strict = [] if policy is None else [name for name, each in policy.issuers.items() if each.strict_revocation]
     if strict and sources.revoked is None:
-        _LOG.warning("issuers with `revocation: strict` are denied: there is no revocation list", extra={
-            "event": "revocations_absent", "issuers": strict,
-        })
+        _LOG.warning(
+            "issuers with `revocation: strict` are denied: there is no revocation list",
+            extra={"event": "revocations_absent", "issuers": strict},
+        )
 
 
 def _announce(
-    settings: Settings, sources: states.RunningStates, listening: tuple[Listening, ...],
+    settings: Settings,
+    sources: states.RunningStates,
+    listening: tuple[Listening, ...],
     chosen: dict[str, tuple[str, str]],
 ) -> None:
     for each in listening:
         front, why = chosen[each.address]
-        _LOG.info("listens", extra={
-            "event": "listening", "address": each.address, "port": each.port, "tls": each.tls, "front": front,
-            "why": why,
-        })
-    _LOG.info("started", extra={
-        "event": "started", "version": __version__, "revision": sources.policy().revision,
-        "policy_dir": str(settings.policy_dir), "concurrency": settings.limits.concurrency,
-    })
+        _LOG.info(
+            "listens",
+            extra={
+                "event": "listening",
+                "address": each.address,
+                "port": each.port,
+                "tls": each.tls,
+                "front": front,
+                "why": why,
+            },
+        )
+    _LOG.info(
+        "started",
+        extra={
+            "event": "started",
+            "version": __version__,
+            "revision": sources.policy().revision,
+            "policy_dir": str(settings.policy_dir),
+            "concurrency": settings.limits.concurrency,
+        },
+    )
 
 
 def _reload(sources: states.RunningStates, audit: AuditLog | None) -> None:

@@ -38,9 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _compile(target: Path) -> bool:
     included = resources.files("grpc_tools") / "_proto"
     sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
-    return protoc.main([
-        "protoc", f"-I{PROTOS}", f"-I{included}", f"--python_out={target}", f"--pyi_out={target}", *sources,
-    ]) == 0
+    return (
+        protoc.main(
+            ["protoc", f"-I{PROTOS}", f"-I{included}", f"--python_out={target}", f"--pyi_out={target}", *sources]
+        )
+        == 0
+    )
 
 
 def _stale(fresh: dict[str, bytes]) -> list[str]:

@@ -27,12 +27,14 @@ from authz.authn.certificate import (
 )
 from authz.authn.encoding import encode_base64url
 
-_UNDERSTOOD: Final = frozenset({
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.KEY_USAGE,
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-})
+_UNDERSTOOD: Final = frozenset(
+    {
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -25,7 +25,7 @@ CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521
 
 _ENCODED: Final = re.compile(r"(?:[A-Za-z0-9+/=._~ \r\n-]|%[0-9A-Fa-f]{2})+")
 _PEM: Final = re.compile(
-    r"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/=]+\r?\n)+)-----END CERTIFICATE-----(?:\r?\n)?",
+    r"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/=]+\r?\n)+)-----END CERTIFICATE-----(?:\r?\n)?"
 )
 _LINE_ENDS: Final = {ord("\r"): None, ord("\n"): None}
 

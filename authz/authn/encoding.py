@@ -21,11 +21,7 @@ MAX_INTEGER_DIGITS: Final = 40
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _PADDING: Final = {0: b"", 2: b"==", 3: b"="}
-_CANONICAL_LAST: Final = {
-    0: frozenset(_ALPHABET),
-    2: frozenset(b"AQgw"),
-    3: frozenset(b"AEIMQUYcgkosw048"),
-}
+_CANONICAL_LAST: Final = {0: frozenset(_ALPHABET), 2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
 """By length modulo 4, the last characters whose unused bits are zero (RFC 4648 §3.5)."""
 
 
@@ -34,8 +30,7 @@ class EncodingError(ValueError):
 
 
 def decode_base64url(data: bytes) -> bytes:
-    """The octets of canonical base64url without padding (RFC 7515 §2, RFC 4648 §5); raises `EncodingError`.
-    """
+    """The octets of canonical base64url without padding (RFC 7515 §2, RFC 4648 §5); raises `EncodingError`."""
     if data.translate(None, _ALPHABET):
         raise EncodingError("base64url holds letters, digits, '-' and '_' only (RFC 7515 §2)")
     return decode_segment(data)
@@ -91,7 +86,7 @@ def _parse(text: str) -> object:
 
 
 def _skip_blanks(text: str, index: int) -> int:
-    while text[index:index + 1] in _BLANKS:
+    while text[index : index + 1] in _BLANKS:
         index += 1
     return index
 
@@ -127,10 +122,35 @@ def _check_surrogates(value: object) -> None:
         raise EncodingError("lone surrogate (RFC 7493 §2.1)") from None
 
 
-_COMMON: Final = {name: name for name in (
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "client_id", "scope", "scp", "groups", "roles", "cnf",
-    "acr", "amr", "auth_time", "sid", "tenant", "email", "name", "given_name", "family_name", "preferred_username",
-)}
+_COMMON: Final = {
+    name: name
+    for name in (
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "azp",
+        "client_id",
+        "scope",
+        "scp",
+        "groups",
+        "roles",
+        "cnf",
+        "acr",
+        "amr",
+        "auth_time",
+        "sid",
+        "tenant",
+        "email",
+        "name",
+        "given_name",
+        "family_name",
+        "preferred_username",
+    )
+}
 """Names that most tokens hold: verified claims are kept by the thousand and share these strings."""
 _common: Final = _COMMON.get
 
@@ -160,5 +180,5 @@ def _constant(_: str) -> object:
 
 
 _decoder: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant,
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )

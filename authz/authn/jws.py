@@ -46,8 +46,7 @@ class Compact(NamedTuple):
 
 
 def parse_compact(token: str, *, limit: int) -> Compact:
-    """Take a compact JWS apart; raises `Refused(TOKEN_MALFORMED)`. `limit` is in bytes and is tested first.
-    """
+    """Take a compact JWS apart; raises `Refused(TOKEN_MALFORMED)`. `limit` is in bytes and is tested first."""
     try:
         header, payload, signed, signature = split_compact(token, limit=limit)
         return Compact(_read_header(header), decode_segment(payload), signed, decode_segment(signature))
@@ -56,8 +55,7 @@ def parse_compact(token: str, *, limit: int) -> Compact:
 
 
 def split_compact(token: str, *, limit: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """Header, payload, what is signed, and signature, still encoded but within the alphabet; raises `EncodingError`.
-    """
+    """Header, payload, what is signed, and signature, still encoded but within the alphabet; raises `EncodingError`."""
     if len(token) > limit:
         raise EncodingError("longer than the limit")
     if not token.isascii():

@@ -36,8 +36,13 @@ def presented_jwt_svid(headers: Headers, settings: JwtSvidSettings) -> str | Non
 
 
 def verify_jwt_svid(
-    token: str, domains: Set[str], bundle_of: Callable[[str], TrustBundle | None], audiences: Set[str],
-    *, limit: int, now: float,
+    token: str,
+    domains: Set[str],
+    bundle_of: Callable[[str], TrustBundle | None],
+    audiences: Set[str],
+    *,
+    limit: int,
+    now: float,
 ) -> VerifiedSvid:
     """Verify a JWT-SVID; raises `Refused` for the first step that fails.
 
@@ -69,7 +74,7 @@ def verify_jwt_svid(
     if now >= expires_at + _SKEW or now < not_before - _SKEW:
         raise _invalid("the JWT-SVID is expired or not yet valid (JWT-SVID §3.3)")
     return VerifiedSvid(
-        id=spiffe_id, revision=bundle.revision, not_before=not_before - _SKEW, not_after=expires_at + _SKEW,
+        id=spiffe_id, revision=bundle.revision, not_before=not_before - _SKEW, not_after=expires_at + _SKEW
     )
 
 

@@ -94,9 +94,7 @@ def import_key_set(document: bytes, accepted: tuple[str, ...]) -> tuple[KeySet, 
     return read_keys(_entries(document), accepted)
 
 
-def read_keys(
-    entries: list[Any], accepted: tuple[str, ...], *, use: str = "sig",
-) -> tuple[KeySet, tuple[str, ...]]:
+def read_keys(entries: list[Any], accepted: tuple[str, ...], *, use: str = "sig") -> tuple[KeySet, tuple[str, ...]]:
     """The usable keys among the entries of a `keys` array whose `use` is that one; a warning for each other."""
     keys: list[VerificationKey] = []
     warnings: list[str] = []
@@ -137,9 +135,7 @@ def _repeated_key_ids(entries: list[Any], accepted: tuple[str, ...], use: str) -
     return frozenset(kid for kid, count in kids.items() if count > 1)
 
 
-def _read_key(
-    entry: Any, accepted: tuple[str, ...], repeated: frozenset[str], use: str,
-) -> VerificationKey:
+def _read_key(entry: Any, accepted: tuple[str, ...], repeated: frozenset[str], use: str) -> VerificationKey:
     """One entry of `keys`; raises `KeyMaterialError` naming the broken rule."""
     algorithm = _algorithm_of(entry, accepted, use)
     kid = _key_id(entry)

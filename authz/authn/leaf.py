@@ -31,12 +31,14 @@ from authz.model.errors import Refused, Unavailable
 from authz.model.reason import Reason
 from authz.model.spiffe import SpiffeId, SpiffeIdError
 
-_UNDERSTOOD: Final = frozenset({
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.KEY_USAGE,
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-})
+_UNDERSTOOD: Final = frozenset(
+    {
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+    }
+)
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -53,7 +55,7 @@ class VerifiedSvid:
 
 
 def verify_svid(
-    text: str, domains: Set[str], bundle_of: Callable[[str], TrustBundle | None], *, now: float,
+    text: str, domains: Set[str], bundle_of: Callable[[str], TrustBundle | None], *, now: float
 ) -> VerifiedSvid:
     """Verify the caller's certificate; raises `Refused` for the first step that fails.
 
@@ -82,8 +84,10 @@ def verify_svid(
     except CertificateError as error:
         raise Refused(Reason.WORKLOAD_INVALID, str(error)) from None
     return VerifiedSvid(
-        id=spiffe_id, revision=bundle.revision,
-        not_before=max(not_before, authority.not_before), not_after=min(not_after, authority.not_after),
+        id=spiffe_id,
+        revision=bundle.revision,
+        not_before=max(not_before, authority.not_before),
+        not_after=min(not_after, authority.not_after),
     )
 
 

@@ -120,7 +120,9 @@ def _read_okp(entry: Mapping[str, Any]) -> PublicKey:
 
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], PublicKey]]] = {
-    "RSA": _read_rsa, "EC": _read_ec, "OKP": _read_okp,
+    "RSA": _read_rsa,
+    "EC": _read_ec,
+    "OKP": _read_okp,
 }
 
 

@@ -80,9 +80,13 @@ def import_bundle(document: bytes, trust_domain: str) -> TrustBundle:
             authorities.extend(authority)
     jwt_keys, skipped = _jwt_keys(entries)
     return TrustBundle(
-        trust_domain=trust_domain, authorities=tuple(authorities), warnings=(*warnings, *skipped),
-        revision=_revision(trust_domain, authorities, jwt_keys), jwt_keys=jwt_keys,
-        sequence=_whole(content, "spiffe_sequence"), refresh_hint=_whole(content, "spiffe_refresh_hint"),
+        trust_domain=trust_domain,
+        authorities=tuple(authorities),
+        warnings=(*warnings, *skipped),
+        revision=_revision(trust_domain, authorities, jwt_keys),
+        jwt_keys=jwt_keys,
+        sequence=_whole(content, "spiffe_sequence"),
+        refresh_hint=_whole(content, "spiffe_refresh_hint"),
     )
 
 

@@ -68,8 +68,7 @@ def peek(presented: PresentedToken, *, limit: int) -> UnverifiedToken:
 
 
 def verify(
-    token: UnverifiedToken, settings: IssuerSettings, find_key: FindKey, presented: PresentedToken, *,
-    now: float,
+    token: UnverifiedToken, settings: IssuerSettings, find_key: FindKey, presented: PresentedToken, *, now: float
 ) -> VerifiedToken:
     """Verify a token against one issuer's settings and keys; raises `Refused` for the first step that
     fails.
@@ -103,7 +102,7 @@ def verify(
 
 
 def verify_introspected(
-    claims: dict[str, Any], settings: IssuerSettings, presented: PresentedToken, *, now: float,
+    claims: dict[str, Any], settings: IssuerSettings, presented: PresentedToken, *, now: float
 ) -> VerifiedToken:
     """Verify what the issuer says of an active token (RFC 7662 §2.2) as if a token said it; raises `Refused`.
 
@@ -124,10 +123,9 @@ def verify_introspected(
 
 
 def check_still_active(
-    claims: Mapping[str, Any], token: VerifiedToken, settings: IssuerSettings, *, now: float,
+    claims: Mapping[str, Any], token: VerifiedToken, settings: IssuerSettings, *, now: float
 ) -> None:
-    """Whether the issuer's answer about a verified JWT is about that token, and not past its end; raises `Refused`.
-    """
+    """Whether the issuer's answer about a verified JWT is about that token, and not past its end; raises `Refused`."""
     if claims.get("iss", settings.issuer) != settings.issuer:
         raise Refused(Reason.ISSUER_UNKNOWN, "the answer is about another issuer's token (RFC 7662 §2.2)")
     for name in ("sub", "jti"):

@@ -33,15 +33,27 @@ class _Asserting(Authenticator):
     """Believes the workload that it is told, as if Envoy had verified it, and the user if there is one."""
 
     def __init__(
-        self, keys: IssuerKeys, bundles: _NoBundles, tokens: TokenCache, certificates: CertificateCache,
-        limits: Limits, user: User | None, jwt_svid: SpiffeId | None,
+        self,
+        keys: IssuerKeys,
+        bundles: _NoBundles,
+        tokens: TokenCache,
+        certificates: CertificateCache,
+        limits: Limits,
+        user: User | None,
+        jwt_svid: SpiffeId | None,
     ) -> None:
         super().__init__(keys, bundles, tokens, certificates, limits)
         self._asserted = user
         self._jwt_svid = jwt_svid
 
     def principals(
-        self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float, patience: Patience = UNHURRIED,
+        self,
+        request: AuthzRequest,
+        usage: Usage,
+        trusted: Trusted,
+        *,
+        now: float,
+        patience: Patience = UNHURRIED,
         binding: bool = True,
     ) -> Principals:
         if trusted.trust is not None:
@@ -77,5 +89,5 @@ class _Fixed:
 class _NoBundles:
     """Nothing is checked against bundles here."""
 
-    def bundle(self, trust_domain: str) -> TrustBundle | None:  # noqa: ARG002 - the port's signature
+    def bundle(self, trust_domain: str) -> TrustBundle | None:
         return None

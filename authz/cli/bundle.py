@@ -107,7 +107,10 @@ def _as_text(state: SourceState, bundle: TrustBundle | None, now: float) -> Iter
 
 def _as_json(state: SourceState, bundle: TrustBundle | None) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "trust_domain": state.name, "state": state.freshness.value, "source": state.origin, "error": state.error,
+        "trust_domain": state.name,
+        "state": state.freshness.value,
+        "source": state.origin,
+        "error": state.error,
         "reason": state.cause.value,
     }
     if bundle is None:
@@ -140,4 +143,3 @@ def _line(label: str, text: str) -> str:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("method", metavar="METHOD", nargs="?")
     parser.add_argument("url", metavar="URL", nargs="?", help="http://HOST/PATH or HOST/PATH")
     parser.add_argument(
-        "--check-request", metavar="FILE", help="explain this saved CheckRequest (JSON or binary, - for stdin) instead",
+        "--check-request", metavar="FILE", help="explain this saved CheckRequest (JSON or binary, - for stdin) instead"
     )
     add_output(parser, "json")
     parser.add_argument("--now", metavar="TIME", help="decide as of this time, such as 2026-11-21T10:00:00Z")
@@ -112,17 +112,17 @@ def _add_user(group: Any) -> None:
     who.add_argument("--token", metavar="TOKEN|@FILE|-", help="verify this bearer token")
     who.add_argument("--as", dest="user", metavar="ISSUER:SUBJECT", help="take this user as verified")
     group.add_argument(
-        "--keys", action="append", default=[], metavar="[ISSUER=]FILE", help="a key set for issuers on the network",
+        "--keys", action="append", default=[], metavar="[ISSUER=]FILE", help="a key set for issuers on the network"
     )
     for name in ("scope", "group", "role", "amr"):
         group.add_argument(f"--{name}", action="append", default=[], help="with --as; may be repeated")
     group.add_argument(
-        "--claim", action="append", default=[], metavar="NAME=VALUE", help="with --as; VALUE is JSON or text",
+        "--claim", action="append", default=[], metavar="NAME=VALUE", help="with --as; VALUE is JSON or text"
     )
     group.add_argument("--client", help="with --as: the client that the token was issued to")
     group.add_argument("--kind", choices=("person", "client"), help="with --as; default: as the issuer's settings say")
     group.add_argument("--acr", help="with --as")
     group.add_argument("--auth-time", metavar="TIME", help="with --as: when the user logged in")
     group.add_argument(
-        "--bound", action="append", default=[], choices=("dpop", "mtls"), help="with --as: how the token is bound",
+        "--bound", action="append", default=[], choices=("dpop", "mtls"), help="with --as: how the token is bound"
     )

@@ -27,8 +27,11 @@ def as_json(decision: Decision, revision: str) -> dict[str, object]:
     report: dict[str, object] = {
         "verdict": "allow" if isinstance(decision, Permit) else "deny",
         "reason": ALLOWED if isinstance(decision, Permit) else decision.reason.code,
-        "policy": decision.policy, "route": decision.route, "revision": revision,
-        "steps": list(trace.steps), "alternatives": [alternative_as_json(each) for each in trace.alternatives],
+        "policy": decision.policy,
+        "route": decision.route,
+        "revision": revision,
+        "steps": list(trace.steps),
+        "alternatives": [alternative_as_json(each) for each in trace.alternatives],
     }
     if isinstance(decision, Permit):
         report["set_headers"] = dict(decision.set_headers)
@@ -38,8 +41,10 @@ def as_json(decision: Decision, revision: str) -> dict[str, object]:
         report["guardrail"] = decision.guardrail
         report["would_pass_with"] = list(remedies(decision))
         report["client"] = {
-            "status": decision.reason.status, "text": decision.reason.public_text,
-            "www_authenticate": challenge(decision), "retry_after": decision.retry_after,
+            "status": decision.reason.status,
+            "text": decision.reason.public_text,
+            "www_authenticate": challenge(decision),
+            "retry_after": decision.retry_after,
         }
     return report
 
@@ -110,10 +115,15 @@ def _denial(denial: Denial) -> Iterator[str]:
 def alternative_as_json(alternative: AlternativeTrace) -> dict[str, object]:
     """One alternative with stable keys."""
     return {
-        "holds": alternative.holds, "distance": alternative.distance, "closest": alternative.closest,
+        "holds": alternative.holds,
+        "distance": alternative.distance,
+        "closest": alternative.closest,
         "conditions": [
             {
-                "text": each.text, "mark": each.mark.value, "origin": each.origin, "detail": each.detail,
+                "text": each.text,
+                "mark": each.mark.value,
+                "origin": each.origin,
+                "detail": each.detail,
                 "reason": None if each.reason is None else each.reason.code,
             }
             for each in alternative.conditions

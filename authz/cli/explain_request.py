@@ -95,10 +95,15 @@ def _raw_request(arguments: argparse.Namespace) -> RawRequest:
     """The request as Envoy would describe it."""
     scheme, authority, target = split_url(arguments.url)
     return RawRequest(
-        method=arguments.method, target=target, authority=authority, scheme=scheme,
-        headers=Headers(_headers(arguments)), protocol="HTTP/1.1",
+        method=arguments.method,
+        target=target,
+        authority=authority,
+        scheme=scheme,
+        headers=Headers(_headers(arguments)),
+        protocol="HTTP/1.1",
         source=Peer(address=arguments.source, principal=arguments.workload),
-        destination=Peer(principal=arguments.at.removeprefix(_DNS)), service=arguments.service,
+        destination=Peer(principal=arguments.at.removeprefix(_DNS)),
+        service=arguments.service,
         tls=scheme == "https",
     )
 
@@ -125,9 +130,15 @@ class Assertion:
     def _fixture(self) -> UserFixture:
         given = self.arguments
         return UserFixture(
-            place=Place("--as"), issuer=self.issuer, subject=self.subject, scopes=tuple(given.scope) or None,
-            groups=tuple(given.group) or None, roles=tuple(given.role) or None, client=given.client,
-            kind=None if given.kind is None else PrincipalKind(given.kind), acr=given.acr,
+            place=Place("--as"),
+            issuer=self.issuer,
+            subject=self.subject,
+            scopes=tuple(given.scope) or None,
+            groups=tuple(given.group) or None,
+            roles=tuple(given.role) or None,
+            client=given.client,
+            kind=None if given.kind is None else PrincipalKind(given.kind),
+            acr=given.acr,
             amr=tuple(given.amr) or None,
             auth_time=None if given.auth_time is None else moment(given.auth_time),
             bound=frozenset(Binding(one) for one in given.bound),

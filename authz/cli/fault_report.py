@@ -35,8 +35,13 @@ def as_json(faults: Iterable[Fault]) -> list[dict[str, object]]:
     """Each fault with stable keys."""
     return [
         {
-            "file": fault.place.file, "line": fault.place.line, "column": fault.place.column,
-            "severity": fault.severity.value, "code": fault.code, "message": fault.message, "help": fault.help,
+            "file": fault.place.file,
+            "line": fault.place.line,
+            "column": fault.place.column,
+            "severity": fault.severity.value,
+            "code": fault.code,
+            "message": fault.message,
+            "help": fault.help,
             "policy": fault.policy,
         }
         for fault in faults
@@ -54,7 +59,7 @@ def _source(fault: Fault, files: Mapping[str, bytes]) -> Iterator[str]:
         return
     yield f"  {number} | {line[:_MAX_SHOWN].rstrip()}"
     if fault.place.column <= min(len(line), _MAX_SHOWN):
-        indent = "".join("\t" if character == "\t" else " " for character in line[:fault.place.column - 1])
+        indent = "".join("\t" if character == "\t" else " " for character in line[: fault.place.column - 1])
         yield f"  {' ' * len(number)} | {indent}^"
 
 

@@ -27,8 +27,11 @@ DESCRIPTION: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whom to ask, and about what."""
-    parser.add_argument("--address", metavar="ADDR",
-                        help="HOST:PORT or unix:PATH, plaintext; default: where the settings say, or 127.0.0.1:9000")
+    parser.add_argument(
+        "--address",
+        metavar="ADDR",
+        help="HOST:PORT or unix:PATH, plaintext; default: where the settings say, or 127.0.0.1:9000",
+    )
     parser.add_argument("--service", default="", metavar="NAME", help="a gRPC service name; default: the whole server")
 
 

@@ -70,4 +70,3 @@ def _as_json(probe: Probe) -> dict[str, object]:
         "keys": [{"kid": kid, "algorithm": algorithm} for kid, algorithm in probe.keys],
         "warnings": list(probe.warnings),
     }
-

@@ -29,13 +29,14 @@ class OfflineKeys:
     """`given` holds key sets by issuer name; "" stands for every issuer whose keys would be fetched."""
 
     def __init__(
-        self, directory: Path, issuers: Iterable[IssuerSettings], given: Mapping[str, bytes] | None = None,
+        self, directory: Path, issuers: Iterable[IssuerSettings], given: Mapping[str, bytes] | None = None
     ) -> None:
         self._files = {
             settings.name: FileKeys(
-                settings, settings.keys, directory, max_stale=float("inf"), clock=time.monotonic, report=unreported,
+                settings, settings.keys, directory, max_stale=float("inf"), clock=time.monotonic, report=unreported
             )
-            for settings in issuers if isinstance(settings.keys, JwksFile)
+            for settings in issuers
+            if isinstance(settings.keys, JwksFile)
         }
         self._given = given or {}
         for source in self._files.values():

@@ -35,9 +35,7 @@ class ReadDirectory:
     suites: tuple[Suite, ...] = ()
 
 
-def read(
-    directory: str, *, today: date | None = None, tests: bool = False, references: bool = True
-) -> ReadDirectory:
+def read(directory: str, *, today: date | None = None, tests: bool = False, references: bool = True) -> ReadDirectory:
     """Read and link everything; with `today` also say which dates have passed, with `tests` read the tests too.
     Without `references` the files that documents refer to (keys, bundles) aren't looked at.
 
@@ -62,7 +60,7 @@ def read(
         faults += read_tests.faults
     faults.sort(key=lambda fault: (fault.place, fault.code, fault.message))
     return ReadDirectory(
-        path=path, files=files, policy=loaded.policy, faults=tuple(faults), documents=loaded.parsed, suites=suites,
+        path=path, files=files, policy=loaded.policy, faults=tuple(faults), documents=loaded.parsed, suites=suites
     )
 
 

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--config", metavar="FILE", type=Path, help="settings file; default: AUTHZ_CONFIG, authz.yaml")
     parser.add_argument(
-        "--policy", dest="setting:policy_dir", default=argparse.SUPPRESS, metavar="DIR", help="the policy directory",
+        "--policy", dest="setting:policy_dir", default=argparse.SUPPRESS, metavar="DIR", help="the policy directory"
     )
     add_flags(parser)
 
@@ -77,9 +77,7 @@ def _supervise(settings: Settings, events: Events) -> int:
         return cli.outcome(lambda: _serve(for_worker(settings, index), orders, started))
 
     limit = settings.health_wait + settings.drain_grace
-    return Supervisor(
-        settings.workers, run_worker, events, failed=ENVIRONMENT, cut_short=NO, drain_limit=limit,
-    ).serve()
+    return Supervisor(settings.workers, run_worker, events, failed=ENVIRONMENT, cut_short=NO, drain_limit=limit).serve()
 
 
 def _serve(settings: Settings, events: Events, started: Callable[[], None]) -> int:

@@ -21,8 +21,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings (see docs/settings.md)")
     for each in descriptors():
         group.add_argument(
-            flag_name(each.name), dest=_PREFIX + each.name, default=argparse.SUPPRESS,
-            metavar=each.name.rpartition(".")[2].upper(), help=each.help.replace("%", "%%"),
+            flag_name(each.name),
+            dest=_PREFIX + each.name,
+            default=argparse.SUPPRESS,
+            metavar=each.name.rpartition(".")[2].upper(),
+            help=each.help.replace("%", "%%"),
             action="append" if isinstance(each.kind, Many) else "store",
         )
 

@@ -79,7 +79,9 @@ class _Gathered:
 
 
 def load_settings(
-    *, file: Path | None = None, environ: Mapping[str, str] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
     flags: Mapping[str, str | list[str]] | None = None,
 ) -> LoadedSettings:
     """Raises `SettingsError`. Without `file`, `AUTHZ_CONFIG` names it, else `authz.yaml` if there is one."""
@@ -142,9 +144,7 @@ def _from_file(path: Path, known: Mapping[str, Descriptor], gathered: _Gathered)
         _from_root(str(path), document.root, known, gathered)
 
 
-def _from_root(
-    file: str, root: yaml_reader.Node | None, known: Mapping[str, Descriptor], gathered: _Gathered,
-) -> None:
+def _from_root(file: str, root: yaml_reader.Node | None, known: Mapping[str, Descriptor], gathered: _Gathered) -> None:
     if root is None or isinstance(root, yaml_reader.Unread) or _is_null(root):
         return
     if not isinstance(root, yaml_reader.Mapping):
@@ -159,7 +159,7 @@ def _from_root(
 
 
 def _from_group(
-    file: str, group: str, node: yaml_reader.Node, known: Mapping[str, Descriptor], gathered: _Gathered,
+    file: str, group: str, node: yaml_reader.Node, known: Mapping[str, Descriptor], gathered: _Gathered
 ) -> None:
     if isinstance(node, yaml_reader.Unread) or _is_null(node):
         return
@@ -171,8 +171,11 @@ def _from_group(
 
 
 def _from_entry(
-    file: str, group: str, entry: tuple[str, yaml_reader.Node, yaml_reader.Node],
-    known: Mapping[str, Descriptor], gathered: _Gathered,
+    file: str,
+    group: str,
+    entry: tuple[str, yaml_reader.Node, yaml_reader.Node],
+    known: Mapping[str, Descriptor],
+    gathered: _Gathered,
 ) -> None:
     key, key_node, node = entry
     setting = known.get(f"{group}.{key}" if group else key)
@@ -212,9 +215,7 @@ def _at(file: str, node: yaml_reader.Node) -> str:
 # --- environment -----------------------------------------------------------------------------------------
 
 
-def _from_environment(
-    environ: Mapping[str, str], known: Mapping[str, Descriptor], gathered: _Gathered,
-) -> None:
+def _from_environment(environ: Mapping[str, str], known: Mapping[str, Descriptor], gathered: _Gathered) -> None:
     by_variable = {variable_name(name): setting for name, setting in known.items()}
     for variable in sorted(environ):
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable == FILE_VARIABLE:

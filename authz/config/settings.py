@@ -53,22 +53,22 @@ class TlsSettings:
     """The group `tls`; with neither `cert` nor `workload_api` there is no TLS."""
 
     cert: Path | None = _setting(
-        Optional(FilePath()), None, "Certificate chain (PEM) that Envoy sees; re-read when it changes.",
+        Optional(FilePath()), None, "Certificate chain (PEM) that Envoy sees; re-read when it changes."
     )
     key: Path | None = _setting(Optional(FilePath()), None, "Private key (PEM) of the certificate.")
     client_ca: Path | None = _setting(
-        Optional(FilePath()), None,
-        "CA certificates (PEM) that a connecting Envoy's certificate must chain to.",
+        Optional(FilePath()), None, "CA certificates (PEM) that a connecting Envoy's certificate must chain to."
     )
     may_connect: tuple[SpiffeId, ...] = _setting(
-        Many(Spiffe()), (), "SPIFFE IDs of the Envoys that may connect; with TLS at least one.",
+        Many(Spiffe()), (), "SPIFFE IDs of the Envoys that may connect; with TLS at least one."
     )
     workload_api: ListenAddress | None = _setting(
-        Optional(UnixSocket()), None,
+        Optional(UnixSocket()),
+        None,
         "SPIFFE Workload API that supplies our certificate and the CA of connecting Envoys, instead of three files.",
     )
     spiffe_id: SpiffeId | None = _setting(
-        Optional(Spiffe(), word="first"), None, "Which of our identities the Workload API's certificate is to bear.",
+        Optional(Spiffe(), word="first"), None, "Which of our identities the Workload API's certificate is to bear."
     )
 
     @property
@@ -81,18 +81,14 @@ class LimitSettings:
     """The group `limits`; sizes in bytes."""
 
     target: int = _setting(
-        Size(256, 64 * _KIB), 8 * _KIB, "Longest request target that is judged; a longer one is refused.",
+        Size(256, 64 * _KIB), 8 * _KIB, "Longest request target that is judged; a longer one is refused."
     )
-    headers: int = _setting(
-        Size(4 * _KIB, _MIB), 96 * _KIB, "All header names and values of a request together.",
-    )
+    headers: int = _setting(Size(4 * _KIB, _MIB), 96 * _KIB, "All header names and values of a request together.")
     header_count: int = _setting(Count(10, 2000), 200, "Number of headers of a request.")
-    message: int = _setting(
-        Size(64 * _KIB, 64 * _MIB), 4 * _MIB, "A whole CheckRequest, refused before it is parsed.",
-    )
+    message: int = _setting(Size(64 * _KIB, 64 * _MIB), 4 * _MIB, "A whole CheckRequest, refused before it is parsed.")
     concurrency: int = _setting(Count(1, 256), 8, "Checks that are worked on at the same time (threads).")
     queue: int = _setting(
-        Count(0, 10_000), 256, "Checks that may wait for a thread; the next one is denied as `overloaded`.",
+        Count(0, 10_000), 256, "Checks that may wait for a thread; the next one is denied as `overloaded`."
     )
 
 
@@ -101,11 +97,9 @@ class DeadlineSettings:
     """The group `deadlines`; in seconds."""
 
     default: float = _setting(
-        Seconds(0.01, 60.0), 5.0, "Longest time that a check may take, whatever Envoy's own timeout is.",
+        Seconds(0.01, 60.0), 5.0, "Longest time that a check may take, whatever Envoy's own timeout is."
     )
-    margin: float = _setting(
-        Seconds(0.0, 1.0), 0.005, "Kept from Envoy's timeout for the answer to travel back.",
-    )
+    margin: float = _setting(Seconds(0.0, 1.0), 0.005, "Kept from Envoy's timeout for the answer to travel back.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,27 +107,31 @@ class KeySettings:
     """The group `keys`; times in seconds, the size in bytes."""
 
     refresh: float = _setting(
-        Seconds(10.0, _DAY), 300.0,
+        Seconds(10.0, _DAY),
+        300.0,
         "How often keys and bundles are fetched; what their server says may change that between 30s and 1h.",
     )
     cooldown: float = _setting(
-        Seconds(1.0, 600.0), 10.0, "Least time between fetches that tokens with unknown keys cause.",
+        Seconds(1.0, 600.0), 10.0, "Least time between fetches that tokens with unknown keys cause."
     )
     max_stale: float = _setting(
-        Seconds(60.0, 7 * _DAY), _DAY,
+        Seconds(60.0, 7 * _DAY),
+        _DAY,
         "How long the last good keys (and trust bundles) serve while their source is failing.",
     )
     timeout: float = _setting(Seconds(0.1, 60.0), 5.0, "Limit for one fetch as a whole.")
     size: int = _setting(Size(_KIB, 512 * _KIB), 512 * _KIB, "Largest document that is fetched.")
     allow_private: bool = _setting(
-        Switch(), False,
+        Switch(),
+        False,
         "Whether issuers and bundle endpoints may live at private or loopback addresses. Link-local never may.",
     )
     ca_file: Path | None = _setting(
-        Optional(FilePath()), None, "CA certificates (PEM) for issuers and bundle endpoints, instead of the system's.",
+        Optional(FilePath()), None, "CA certificates (PEM) for issuers and bundle endpoints, instead of the system's."
     )
     workload_api: ListenAddress | None = _setting(
-        Optional(UnixSocket(), word="tls"), None,
+        Optional(UnixSocket(), word="tls"),
+        None,
         "SPIFFE Workload API for bundles with `workload_api: true`; `tls` is the one of `tls.workload_api`.",
     )
 
@@ -143,10 +141,10 @@ class TokenCacheSettings:
     """The group `token_cache`; `cap` in seconds."""
 
     size: int = _setting(
-        Count(0, 1_000_000), 10_000, "Verified tokens that are remembered; 0 verifies every token anew.",
+        Count(0, 1_000_000), 10_000, "Verified tokens that are remembered; 0 verifies every token anew."
     )
     cap: float = _setting(
-        Seconds(0.0, 3600.0), 300.0, "Longest time that a token is remembered (never beyond its own expiry).",
+        Seconds(0.0, 3600.0), 300.0, "Longest time that a token is remembered (never beyond its own expiry)."
     )
 
 
@@ -156,14 +154,15 @@ class DpopSettings:
 
     window: float = _setting(Seconds(1.0, 600.0), 60.0, "How old a proof may be.")
     http: bool = _setting(
-        Switch(), False, "Whether proofs may also be for http:// URLs (a provider of the own machine, tests).",
+        Switch(), False, "Whether proofs may also be for http:// URLs (a provider of the own machine, tests)."
     )
     nonces: bool = _setting(
-        Switch(), False, "Whether a proof has to hold a nonce of ours; a client without one is given one.",
+        Switch(), False, "Whether a proof has to hold a nonce of ours; a client without one is given one."
     )
     nonce_lifetime: float = _setting(Seconds(10.0, 3600.0), 300.0, "How long a nonce is taken.")
     nonce_key_file: Path | None = _setting(
-        Optional(FilePath()), None,
+        Optional(FilePath()),
+        None,
         "File with the key that makes nonces (32 octets or more), the same for all processes; re-read when it "
         "changes. Unset: a key of this process alone.",
     )
@@ -174,13 +173,15 @@ class AuditSettings:
     """The group `audit`."""
 
     file: Path | None = _setting(
-        Optional(FilePath(), word="stdout"), None,
+        Optional(FilePath(), word="stdout"),
+        None,
         "Where decisions are written, one JSON object a line: a file, or `stdout`.",
     )
     enabled: bool = _setting(Switch(), True, "Whether decisions are written at all.")
     queue: int = _setting(Count(100, 1_000_000), 20_000, "Decisions that may wait to be written.")
     on_full: str = _setting(
-        Choice(("drop", "deny")), "drop",
+        Choice(("drop", "deny")),
+        "drop",
         "What happens when they can't be written fast enough: count and drop, or deny the check (503).",
     )
 
@@ -190,14 +191,14 @@ class StoreSettings:
     """The group `store`; with `url` unset there is none. `timeout` in seconds."""
 
     url: str | None = _setting(
-        Optional(StoreUrl()), None, "The Redis or Valkey that all processes share, without credentials.",
+        Optional(StoreUrl()), None, "The Redis or Valkey that all processes share, without credentials."
     )
     user: str | None = _setting(Optional(Text()), None, "Our user name there (ACL); unset: its default user.")
     password_file: Path | None = _setting(
-        Optional(FilePath()), None, "File that holds the password; read again for each new connection.",
+        Optional(FilePath()), None, "File that holds the password; read again for each new connection."
     )
     ca_file: Path | None = _setting(
-        Optional(FilePath()), None, "CA certificates (PEM) for rediss://, instead of the system's.",
+        Optional(FilePath()), None, "CA certificates (PEM) for rediss://, instead of the system's."
     )
     timeout: float = _setting(Seconds(0.01, 10.0), 0.25, "Longest wait for one answer of the store.")
     prefix: str = _setting(Text(), "authz:", "Begins every key there; the same for all processes that belong together.")
@@ -208,31 +209,32 @@ class RevocationSettings:
     """The group `revocation`; without `socket`, `listen`, `logout` and `store.url` there is no list."""
 
     socket: ListenAddress | None = _setting(
-        Optional(UnixSocket()), None, "Unix socket for `authz revoke` on this machine: root's and our own user's.",
+        Optional(UnixSocket()), None, "Unix socket for `authz revoke` on this machine: root's and our own user's."
     )
     group: bool = _setting(
-        Switch(), False, "Whether members of the socket's group may revoke too (mode 0660 instead of 0600).",
+        Switch(), False, "Whether members of the socket's group may revoke too (mode 0660 instead of 0600)."
     )
     listen: ListenAddress | None = _setting(
-        Optional(Address()), None, "Address for `authz revoke` from elsewhere, over mTLS with the files of `tls`.",
+        Optional(Address()), None, "Address for `authz revoke` from elsewhere, over mTLS with the files of `tls`."
     )
-    operators: tuple[SpiffeId, ...] = _setting(
-        Many(Spiffe()), (), "SPIFFE IDs that may revoke at `revocation.listen`.",
-    )
+    operators: tuple[SpiffeId, ...] = _setting(Many(Spiffe()), (), "SPIFFE IDs that may revoke at `revocation.listen`.")
     logout: tuple[tuple[str, str], ...] = _setting(
-        Many(IssuerClient()), (),
+        Many(IssuerClient()),
+        (),
         "Issuers whose back-channel logouts are taken at `/logout/ISSUER` of the admin address, each with a client "
         "id that it knows us by.",
     )
     file: Path = _setting(
-        FilePath(), Path("/var/lib/authz/revocations.jsonl"),
+        FilePath(),
+        Path("/var/lib/authz/revocations.jsonl"),
         "Where one process keeps its list when there is no `store.url`.",
     )
     capacity: int = _setting(
-        Count(1000, 20_000_000), 1_000_000, "Most entries; a million take about 110 MB. Beyond it an act is refused.",
+        Count(1000, 20_000_000), 1_000_000, "Most entries; a million take about 110 MB. Beyond it an act is refused."
     )
     max_stale: float = _setting(
-        Seconds(2.0, 3600.0), 30.0,
+        Seconds(2.0, 3600.0),
+        30.0,
         "Age of what is known from which issuers with `revocation: strict` answer 503; others go on with it.",
     )
 
@@ -245,9 +247,7 @@ class RevocationSettings:
 class LogSettings:
     """The group `log`."""
 
-    level: str = _setting(
-        Choice(("debug", "info", "warning", "error")), "info", "Least severity that is logged.",
-    )
+    level: str = _setting(Choice(("debug", "info", "warning", "error")), "info", "Least severity that is logged.")
     format: str = _setting(Choice(("json", "text")), "json", "One JSON object a line, or text for people.")
 
 
@@ -257,39 +257,38 @@ class Settings:
 
     policy_dir: Path = _setting(FilePath(), Path("policies"), "The policy directory.")
     listen: tuple[ListenAddress, ...] = _setting(
-        Many(Address(), required=True), (ListenAddress(host="127.0.0.1", port=9000),),
+        Many(Address(), required=True),
+        (ListenAddress(host="127.0.0.1", port=9000),),
         "Addresses that Envoy's checks are answered on.",
     )
     workers: int = _setting(
-        Count(1, 64), 1,
+        Count(1, 64),
+        1,
         "Processes. Worker i (from 0) listens on port + 10·i of each address here and of admin_listen, or on PATH.i.",
     )
     admin_listen: ListenAddress | None = _setting(
-        Optional(Address()), ListenAddress(host="127.0.0.1", port=9001),
+        Optional(Address()),
+        ListenAddress(host="127.0.0.1", port=9001),
         "Address of /livez, /readyz, /metrics and /logout (no TLS; keep it inside).",
     )
     front: str = _setting(
-        Choice(("auto", "native", "grpcio")), "auto",
+        Choice(("auto", "native", "grpcio")),
+        "auto",
         "The gRPC server: chosen for each address (native on Unix sockets and loopback where the extra `fast` is "
         "installed, else grpcio), or always the same.",
     )
-    reload_interval: float = _setting(
-        Seconds(0.1, 3600.0), 1.0, "How often the policy directory is looked at.",
-    )
-    drain_grace: float = _setting(
-        Seconds(0.0, 600.0), 20.0, "How long checks under way may still take after SIGTERM.",
-    )
+    reload_interval: float = _setting(Seconds(0.1, 3600.0), 1.0, "How often the policy directory is looked at.")
+    drain_grace: float = _setting(Seconds(0.0, 600.0), 20.0, "How long checks under way may still take after SIGTERM.")
     health_wait: float = _setting(
-        Seconds(0.0, 600.0), 5.0, "How long NOT_SERVING is shown before the service stops taking checks.",
+        Seconds(0.0, 600.0), 5.0, "How long NOT_SERVING is shown before the service stops taking checks."
     )
     unsafe_plaintext: bool = _setting(
-        Switch(), False,
+        Switch(),
+        False,
         "Whether checks may be answered without TLS on addresses that others can reach: whoever can stand in "
         "between decides what is allowed.",
     )
-    tls: TlsSettings = _group(
-        TlsSettings, "mTLS with Envoy; without it, listen on Unix sockets or loopback only.",
-    )
+    tls: TlsSettings = _group(TlsSettings, "mTLS with Envoy; without it, listen on Unix sockets or loopback only.")
     limits: LimitSettings = _group(LimitSettings, "Bounds on what is judged.")
     deadlines: DeadlineSettings = _group(DeadlineSettings, "Time for one check.")
     keys: KeySettings = _group(KeySettings, "Fetching issuers' keys and trust bundles.")
@@ -298,7 +297,7 @@ class Settings:
     audit: AuditSettings = _group(AuditSettings, "The record of every decision.")
     store: StoreSettings = _group(StoreSettings, "The shared store (needs the extra `redis`).")
     revocation: RevocationSettings = _group(
-        RevocationSettings, "What is refused before it expires (see revocation.md).",
+        RevocationSettings, "What is refused before it expires (see revocation.md)."
     )
     log: LogSettings = _group(LogSettings, "Logs of the service itself, on stderr.")
 
@@ -326,11 +325,9 @@ def groups() -> tuple[Group, ...]:
     """Every group in the order of this file."""
     top = tuple(_describe("", each) for each in fields(Settings) if KIND in each.metadata)
     nested = tuple(
-        Group(
-            each.name, each.metadata[HELP],
-            tuple(_describe(each.name, inner) for inner in fields(_class(each))),
-        )
-        for each in fields(Settings) if KIND not in each.metadata
+        Group(each.name, each.metadata[HELP], tuple(_describe(each.name, inner) for inner in fields(_class(each))))
+        for each in fields(Settings)
+        if KIND not in each.metadata
     )
     return (Group("", "", top), *nested)
 

@@ -51,8 +51,14 @@ class Authenticator:
     """Examines credentials with the keys, bundles and caches that it was made with; any thread may use it."""
 
     def __init__(
-        self, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, certificates: CertificateCache,
-        limits: Limits, revocations: Revocations | None = None, outside: Outside | None = None,
+        self,
+        keys: IssuerKeys,
+        bundles: TrustBundles,
+        tokens: TokenCache,
+        certificates: CertificateCache,
+        limits: Limits,
+        revocations: Revocations | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self._users = Users(keys, tokens, limits, Outside() if outside is None else outside)
         self._revocations: Revocations = UnsafeNoRevocations() if revocations is None else revocations
@@ -61,7 +67,13 @@ class Authenticator:
         self._limits = limits
 
     def principals(
-        self, request: AuthzRequest, usage: Usage, trusted: Trusted, *, now: float, patience: Patience = UNHURRIED,
+        self,
+        request: AuthzRequest,
+        usage: Usage,
+        trusted: Trusted,
+        *,
+        now: float,
+        patience: Patience = UNHURRIED,
         binding: bool = True,
     ) -> Principals:
         """Who calls, as far as `usage` asks. A credential that isn't named there isn't looked at.
@@ -71,9 +83,7 @@ class Authenticator:
         """
         if not usage.issuers and not usage.vias:
             return NOBODY
-        exam = Examination(
-            request=request, usage=usage, trusted=trusted, now=now, patience=patience, binding=binding,
-        )
+        exam = Examination(request=request, usage=usage, trusted=trusted, now=now, patience=patience, binding=binding)
         trust = trusted.trust
         # Workloads first: they never wait, and a proof is spent by the user's examination only.
         workloads = NOBODY if not usage.vias or trust is None else self._workloads(exam, trust)
@@ -171,7 +181,7 @@ class Authenticator:
             entry = None
         if entry is None:
             svid = verify_jwt_svid(
-                text, trust.domains, self._bundles.bundle, settings.audiences, limit=self._limits.token, now=now,
+                text, trust.domains, self._bundles.bundle, settings.audiences, limit=self._limits.token, now=now
             )
             entry = self._remember(digest, svid, now)
         return _workload(entry.svid.id, Via.JWT_SVID, trust)
@@ -222,9 +232,7 @@ def _forwarded(request: AuthzRequest, trust: TrustSettings, peer: WorkloadOutcom
     return _outcome(lambda: _forwarded_workload(values, proxy, trust))
 
 
-def _forwarded_workload(
-    values: tuple[str, ...], proxy: SpiffeId, trust: TrustSettings,
-) -> Workload | None:
+def _forwarded_workload(values: tuple[str, ...], proxy: SpiffeId, trust: TrustSettings) -> Workload | None:
     if len(values) > 1:
         raise Refused(Reason.HEADER_AMBIGUOUS, "x-forwarded-client-cert came more than once")
     found = forwarded_id(values[0], proxy, trust.domains)

@@ -41,15 +41,28 @@ class DecisionPoint:
     """Decides requests; any thread may use it. State of one verdict never outlives its call."""
 
     def __init__(
-        self, policies: Policies, keys: IssuerKeys, bundles: TrustBundles, tokens: TokenCache, limits: Limits,
-        *, certificates: CertificateCache | None = None, authenticator: Authenticator | None = None,
-        revocations: Revocations | None = None, outside: Outside | None = None,
+        self,
+        policies: Policies,
+        keys: IssuerKeys,
+        bundles: TrustBundles,
+        tokens: TokenCache,
+        limits: Limits,
+        *,
+        certificates: CertificateCache | None = None,
+        authenticator: Authenticator | None = None,
+        revocations: Revocations | None = None,
+        outside: Outside | None = None,
     ) -> None:
         """`authenticator` stands in for the one made of the other arguments (`authz explain` asserts principals)."""
         self._policies = policies
         self._authenticator = authenticator or Authenticator(
-            keys, bundles, tokens, CertificateCache() if certificates is None else certificates, limits,
-            revocations, outside,
+            keys,
+            bundles,
+            tokens,
+            CertificateCache() if certificates is None else certificates,
+            limits,
+            revocations,
+            outside,
         )
 
     def decide_at_once(self, request: AuthzRequest, *, now: float) -> Decided | None:
@@ -60,7 +73,7 @@ class DecisionPoint:
             return None
 
     def decide(
-        self, request: AuthzRequest, *, now: float, trace: bool = False, patience: Patience = UNHURRIED,
+        self, request: AuthzRequest, *, now: float, trace: bool = False, patience: Patience = UNHURRIED
     ) -> Decided:
         """Judge one request at `now` (seconds since the epoch). One policy in force judges all of it.
 
@@ -68,20 +81,16 @@ class DecisionPoint:
         """
         policy = self._policies.current()
         if policy is None:
-            return Decided(
-                decision=Denial(reason=Reason.POLICY_UNAVAILABLE, detail="no policy is loaded"), revision="",
-            )
+            return Decided(decision=Denial(reason=Reason.POLICY_UNAVAILABLE, detail="no policy is loaded"), revision="")
         return self._decide(policy, request, now, trace, patience)
 
-    def _decide(
-        self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool, patience: Patience,
-    ) -> Decided:
+    def _decide(self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool, patience: Patience) -> Decided:
         matched = policy.match(request)
         if isinstance(matched, Denial):
             return Decided(decision=matched, revision=policy.revision)
         usage, guardrails = usage_of(matched, request)
         principals = self._authenticator.principals(
-            request, usage, _trusted(policy, matched), now=now, patience=patience,
+            request, usage, _trusted(policy, matched), now=now, patience=patience
         )
         decision = evaluate(policy.removable, matched, guardrails, request, principals, now, trace=trace)
         candidate = matched.route.candidate
@@ -98,7 +107,7 @@ class DecisionPoint:
         try:
             usage, guardrails = usage_of(candidate, request)
             principals = self._authenticator.principals(
-                request, usage, _trusted(policy, candidate), now=now, patience=AT_ONCE, binding=False,
+                request, usage, _trusted(policy, candidate), now=now, patience=AT_ONCE, binding=False
             )
         except WouldBlock:
             return Shadow(verdict=Reason.INTROSPECTION_UNAVAILABLE.code, detail="nobody is asked for a candidate alone")
@@ -109,6 +118,9 @@ class DecisionPoint:
 
 def _trusted(policy: PolicySet, matched: Matched) -> Trusted:
     return Trusted(
-        issuers=policy.issuers, issuers_by_url=policy.issuers_by_url, trust=policy.trust,
-        audiences=matched.route.audiences, introspector=matched.route.introspector,
+        issuers=policy.issuers,
+        issuers_by_url=policy.issuers_by_url,
+        trust=policy.trust,
+        audiences=matched.route.audiences,
+        introspector=matched.route.introspector,
     )

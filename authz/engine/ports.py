@@ -72,7 +72,12 @@ class NoIntrospection:
     """Nobody is asked: what hangs on an answer stays undecided."""
 
     def ask(
-        self, issuer: IssuerSettings, token: str, *, now: float, patience: Patience,  # noqa: ARG002 - the port's
+        self,
+        issuer: IssuerSettings,
+        token: str,
+        *,
+        now: float,
+        patience: Patience,
     ) -> Introspected:
         raise Unavailable(Reason.INTROSPECTION_UNAVAILABLE, "issuers aren't asked about tokens here")
 
@@ -81,7 +86,12 @@ class NoReplayStore:
     """Nothing is remembered: whether a proof was used before stays undecided."""
 
     def first_use(
-        self, key: bytes, until: float, *, now: float, patience: Patience,  # noqa: ARG002 - the port's
+        self,
+        key: bytes,
+        until: float,
+        *,
+        now: float,
+        patience: Patience,
     ) -> bool:
         raise Unavailable(Reason.STORE_UNAVAILABLE, "used proofs aren't remembered here")
 

@@ -101,9 +101,7 @@ class BoundedCache(Generic[Value]):
     def counters(self) -> CacheCounters:
         with self._lock:
             evictions = getattr(self._map, "evictions", 0)
-            return CacheCounters(
-                hits=self._hits, misses=self._misses, evictions=evictions, entries=len(self._map),
-            )
+            return CacheCounters(hits=self._hits, misses=self._misses, evictions=evictions, entries=len(self._map))
 
 
 class TokenCache(BoundedCache[CachedToken]):

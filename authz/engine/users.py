@@ -59,16 +59,16 @@ class Users:
 
     def find(self, exam: Examination) -> Found | None:
         """The user of the request's token, None without one. Raises `Refused`, `Unavailable` or `WouldBlock`."""
-        presented = bearer(
-            exam.request.headers, limit=self._limits.token, certificate=exam.request.source.certificate,
-        )
+        presented = bearer(exam.request.headers, limit=self._limits.token, certificate=exam.request.source.certificate)
         if presented is None:
             return None
         digest = digest_of(presented.token)
         judged = self._remembered(digest, presented, exam)
         if judged is None:
-            judged = self._opaque(digest, presented, exam) if self._is_opaque(presented, exam) else (
-                self._verified(digest, presented, exam)
+            judged = (
+                self._opaque(digest, presented, exam)
+                if self._is_opaque(presented, exam)
+                else (self._verified(digest, presented, exam))
             )
         user = judged.entry.user
         accepted = exam.trusted.audiences.get(user.issuer)
@@ -144,9 +144,7 @@ class Users:
         until = min(token.expires_at, until)
         return self._judged(digest, token, settings, presented, keys=INTROSPECTED, until=until)
 
-    def _ask(
-        self, settings: IssuerSettings, token: str, exam: Examination,
-    ) -> tuple[dict[str, object], float]:
+    def _ask(self, settings: IssuerSettings, token: str, exam: Examination) -> tuple[dict[str, object], float]:
         """What the issuer says of an active token, and until when that counts."""
         said = self._outside.introspection.ask(settings, token, now=exam.now, patience=exam.patience)
         if said.claims is None:
@@ -154,11 +152,17 @@ class Users:
         return said.claims, said.until
 
     def _judged(
-        self, digest: bytes, token: VerifiedToken, settings: IssuerSettings, presented: PresentedToken,
-        *, keys: str, until: float,
+        self,
+        digest: bytes,
+        token: VerifiedToken,
+        settings: IssuerSettings,
+        presented: PresentedToken,
+        *,
+        keys: str,
+        until: float,
     ) -> _Judged:
         entry = CachedToken(
-            token=token, user=user_of(token, settings), settings=settings.revision, keys=keys, until=until,
+            token=token, user=user_of(token, settings), settings=settings.revision, keys=keys, until=until
         )
         self._tokens.put(digest, entry)
         return _Judged(entry, settings, presented)
@@ -171,9 +175,7 @@ class Users:
         if proof is None:
             return presented
         rules = self._outside.proof_rules()
-        return replace(
-            presented, proven=verify_proof(proof, presented.token, exam.request, rules, now=exam.now),
-        )
+        return replace(presented, proven=verify_proof(proof, presented.token, exam.request, rules, now=exam.now))
 
 
 class KeySearch:

@@ -105,7 +105,7 @@ class IssuerSettings:
     roles: ClaimPath = ("roles",)
     client: ClaimPath = ("azp",)
     client_written: bool = False
-    """Whether the policy says where the client is. If not, `client_id` (RFC 9068 §2.2) stands in for a missing `azp`."""
+    """Whether the policy says where the client is; else `client_id` (RFC 9068 §2.2) stands in for a missing `azp`."""
     aliases: Mapping[str, ClaimPath] = field(default_factory=dict)
     """All aliases that policies may use, those four included."""
     introspection: IntrospectionSettings | None = None

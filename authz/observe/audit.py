@@ -89,7 +89,7 @@ class AuditLog:
     def counts(self) -> AuditCounts:
         with self._lock:
             return AuditCounts(
-                waiting=self._queue.qsize(), overflow=self._overflow, failed=self._failed, written=self._written,
+                waiting=self._queue.qsize(), overflow=self._overflow, failed=self._failed, written=self._written
             )
 
     def reopen(self) -> None:
@@ -162,9 +162,10 @@ class AuditLog:
     def _tell_broken(self, error: OSError) -> None:
         if not self._broken:
             self._broken = True
-            _LOG.error("the audit trail can't be written", extra={
-                "event": "audit_failed", "error": error.strerror or type(error).__name__,
-            })
+            _LOG.error(
+                "the audit trail can't be written",
+                extra={"event": "audit_failed", "error": error.strerror or type(error).__name__},
+            )
 
     def _tell_mended(self) -> None:
         if self._broken:
@@ -240,7 +241,9 @@ def _user(user: User | None) -> dict[str, object] | None:
     if user is None:
         return None
     fields: dict[str, object] = {
-        "issuer": user.issuer, "subject": redact(user.subject), "subject_hash": user.subject_hash,
+        "issuer": user.issuer,
+        "subject": redact(user.subject),
+        "subject_hash": user.subject_hash,
         "kind": user.kind.value,
     }
     if user.client is not None:

@@ -22,9 +22,7 @@ from authz.observe.redact import redact, redact_value
 
 ROOT: Final = "authz"
 MAX_FRAMES: Final = 8
-LEVELS: Final = {
-    "debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR,
-}
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 _STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "taskName"}
 
@@ -34,7 +32,9 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": timestamp(record.created), "level": record.levelname.lower(), "logger": record.name,
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
             "message": redact(record.getMessage()),
         }
         for name, value in _fields(record).items():

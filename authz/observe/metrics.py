@@ -66,7 +66,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._reader = PrometheusMetricReader(registry=self._registry, scope_info_enabled=False)
         self._provider = MeterProvider(
-            [self._reader], resource=Resource({"service.name": "authz"}), shutdown_on_exit=False,
+            [self._reader], resource=Resource({"service.name": "authz"}), shutdown_on_exit=False
         )
         self._meter = self._provider.get_meter("authz")
         self._registry.register(_DurationCollector(self._snapshot))
@@ -94,12 +94,13 @@ class Metrics:
 
     def observe(self, instrument: Instrument, read: Read) -> None:
         """Show an instrument; `read` is called at each scrape. What it raises costs that instrument one scrape."""
-        make = {
-            Shape.COUNTER: self._meter.create_observable_counter,
-            Shape.GAUGE: self._meter.create_observable_gauge,
-        }[instrument.shape]
+        make = {Shape.COUNTER: self._meter.create_observable_counter, Shape.GAUGE: self._meter.create_observable_gauge}[
+            instrument.shape
+        ]
         make(
-            instrument.name, callbacks=[_callback(instrument, read)], unit=instrument.unit,
+            instrument.name,
+            callbacks=[_callback(instrument, read)],
+            unit=instrument.unit,
             description=instrument.description,
         )
 
@@ -180,9 +181,10 @@ def _callback(instrument: Instrument, read: Read) -> Callable[[CallbackOptions],
                 for reading in read()
             ]
         except Exception as error:  # noqa: BLE001 - one source's bug must not take the other metrics away
-            _LOG.error("a metric can't be read", extra={
-                "event": "metric_failed", "metric": instrument.name, "error": type(error).__name__,
-            })
+            _LOG.error(
+                "a metric can't be read",
+                extra={"event": "metric_failed", "metric": instrument.name, "error": type(error).__name__},
+            )
             return []
 
     return observations

@@ -17,15 +17,19 @@ _PATTERNS: Final = (
     # What follows an authentication scheme, wherever it stands.
     (re.compile(r"\b(bearer|dpop|basic|negotiate)(\s+|%20|\+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {MARK}"),
     # The values of members and parameters whose names say what they are.
-    (re.compile(
-        # Without what may stand before the word: it stays as it is, and looking for it takes quadratic time.
-        r"(?P<name>(?:authorization|cookie|password|passwd|secret|token|api[_-]?key|assertion)"
-        r"[\"']?\s*[=:]\s*[\"']?)(?!\[redacted\])[^\s\"'&,;}]{3,}", re.IGNORECASE,
-    ), rf"\g<name>{MARK}"),
+    (
+        re.compile(
+            # Without what may stand before the word: it stays as it is, and looking for it takes quadratic time.
+            r"(?P<name>(?:authorization|cookie|password|passwd|secret|token|api[_-]?key|assertion)"
+            r"[\"']?\s*[=:]\s*[\"']?)(?!\[redacted\])[^\s\"'&,;}]{3,}",
+            re.IGNORECASE,
+        ),
+        rf"\g<name>{MARK}",
+    ),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MARK),
 )
 _HINT: Final = re.compile(
-    r"ey[IJ]|bearer|dpop|basic|negotiate|authorization|cookie|passw|secret|token|key|assertion", re.IGNORECASE,
+    r"ey[IJ]|bearer|dpop|basic|negotiate|authorization|cookie|passw|secret|token|key|assertion", re.IGNORECASE
 )
 """One quick look that clears almost every text."""
 

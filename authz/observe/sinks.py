@@ -107,4 +107,4 @@ def _alone(descriptor: int) -> Iterator[None]:
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view):]
+        view = view[os.write(descriptor, view) :]

@@ -34,7 +34,10 @@ class Compiler(Protocol):
     """Makes routes of declarations; `policy.load` supplies the language's own."""
 
     def compile(
-        self, policy: RoutePolicyDocument, templates: Mapping[str, PathTemplate], host_variables: frozenset[str],
+        self,
+        policy: RoutePolicyDocument,
+        templates: Mapping[str, PathTemplate],
+        host_variables: frozenset[str],
         faults: Faults,
     ) -> Mapping[str, CompiledRoute]:
         """The routes that fit, by id; faults tell of the others. Routes without a template are left out."""
@@ -142,7 +145,8 @@ def last_good(kept: Kept, reported: list[Fault], ground: Ground) -> Candidate:
         candidate.faults += faults
         return demoted(candidate, ground)
     candidate.lost_hosts = {
-        claim.entry.pattern for claim in candidate.claims
+        claim.entry.pattern
+        for claim in candidate.claims
         if land.withholds(claim.entry.pattern, document.name) is not None
     }
     candidate.lost_at = {entry for entry in candidate.at if not _is_given(entry, document.name, land)}
@@ -159,22 +163,38 @@ def closed(faulty: FaultyPolicy, digest: str) -> Candidate:
     hosts_known = faulty.hosts_known and not _has_errors(faults)
     at = _destinations(faulty.at, faults, faulty.name)
     return Candidate(
-        name=faulty.name or faulty.place.file, status=PolicyStatus.UNAVAILABLE, document=None, digest=digest,
-        kept=None, place=faulty.place, claims=hosts, at=at, by_name=faulty.by_name, hosts_known=hosts_known,
+        name=faulty.name or faulty.place.file,
+        status=PolicyStatus.UNAVAILABLE,
+        document=None,
+        digest=digest,
+        kept=None,
+        place=faulty.place,
+        claims=hosts,
+        at=at,
+        by_name=faulty.by_name,
+        hosts_known=hosts_known,
         at_known=len(at) == len({text.value for text in faulty.at}),
     )
 
 
 def _claimant(
-    document: RoutePolicyDocument, digest: str, kept: Kept | None, status: PolicyStatus, faults: Faults,
+    document: RoutePolicyDocument, digest: str, kept: Kept | None, status: PolicyStatus, faults: Faults
 ) -> Candidate:
     name = document.name
     claims = _claims(document.hosts, faults, name)
     hosts_known = not _has_errors(faults)
     at = _destinations(document.at, faults, name)
     return Candidate(
-        name=name, status=status, document=document, digest=digest, kept=kept, place=document.place, claims=claims,
-        at=at, by_name=document.by_name, hosts_known=hosts_known,
+        name=name,
+        status=status,
+        document=document,
+        digest=digest,
+        kept=kept,
+        place=document.place,
+        claims=claims,
+        at=at,
+        by_name=document.by_name,
+        hosts_known=hosts_known,
         at_known=len(at) == len({text.value for text in document.at}),
     )
 
@@ -188,8 +208,11 @@ def _claims(hosts: tuple[Text, ...], faults: Faults, policy: str) -> tuple[Claim
         first = found.setdefault(entry.pattern, Claim(entry, text))
         if first.entry.variable != entry.variable:
             faults.add(
-                text.place, FaultCode.HOST_PATTERN, f"`{first.text.value}` and `{text.value}` match the same hosts",
-                policy=policy, help="Keep one name for the label.",
+                text.place,
+                FaultCode.HOST_PATTERN,
+                f"`{first.text.value}` and `{text.value}` match the same hosts",
+                policy=policy,
+                help="Keep one name for the label.",
             )
     return tuple(found.values())
 
@@ -208,17 +231,24 @@ def _check_binding(document: RoutePolicyDocument, land: Land, faults: Faults) ->
     destined = land.bind is Bind.DESTINATION
     if document.at and not destined:
         faults.add(
-            document.at[0].place, FaultCode.DESTINATION_UNEXPECTED, "`at` stands in a directory that binds by host",
+            document.at[0].place,
+            FaultCode.DESTINATION_UNEXPECTED,
+            "`at` stands in a directory that binds by host",
             policy=document.name,
         )
     elif destined and document.at and document.by_name:
         faults.add(
-            document.at[0].place, FaultCode.DESTINATION_UNEXPECTED, "`at` and `by_name: true` exclude each other",
-            policy=document.name, help="Keep one of the two.",
+            document.at[0].place,
+            FaultCode.DESTINATION_UNEXPECTED,
+            "`at` and `by_name: true` exclude each other",
+            policy=document.name,
+            help="Keep one of the two.",
         )
     elif destined and not document.at and not document.by_name:
         faults.add(
-            document.place, FaultCode.DESTINATION_MISSING, "the policy doesn't say what it protects",
+            document.place,
+            FaultCode.DESTINATION_MISSING,
+            "the policy doesn't say what it protects",
             policy=document.name,
         )
 
@@ -228,13 +258,16 @@ def _check_claims(candidate: Candidate, land: Land, faults: Faults) -> None:
     for entry, text in candidate.at.items():
         if not _is_given(entry, candidate.name, land):
             faults.add(
-                text.place, FaultCode.DESTINATION_NOT_GIVEN,
-                f"the platform doesn't give `{text.value}` to `{candidate.name}`", policy=candidate.name,
+                text.place,
+                FaultCode.DESTINATION_NOT_GIVEN,
+                f"the platform doesn't give `{text.value}` to `{candidate.name}`",
+                policy=candidate.name,
             )
     for claim in candidate.claims:
         if land.withholds(claim.entry.pattern, candidate.name) is not None:
             faults.add(
-                claim.text.place, FaultCode.HOST_CLASH,
+                claim.text.place,
+                FaultCode.HOST_CLASH,
                 f"the platform divides `{claim.text.value}` and gives no share of it to `{candidate.name}`",
                 policy=candidate.name,
             )
@@ -270,7 +303,7 @@ def _divisions_of(candidate: Candidate, land: Land) -> list[Division]:
 
 
 def _check_shares(
-    candidate: Candidate, document: RoutePolicyDocument, routes: Iterable[CompiledRoute], land: Land, faults: Faults,
+    candidate: Candidate, document: RoutePolicyDocument, routes: Iterable[CompiledRoute], land: Land, faults: Faults
 ) -> None:
     divisions = _divisions_of(candidate, land)
     if not divisions:
@@ -280,14 +313,15 @@ def _check_shares(
         if not all(division.holds(document.name, route.template) for division in divisions):
             path = declared[route.id].path
             faults.add(
-                path.place, FaultCode.ROUTE_OUTSIDE_SHARE,
+                path.place,
+                FaultCode.ROUTE_OUTSIDE_SHARE,
                 f"route `{route.id}` has the path `{path.value}`, outside the share of `{document.name}`",
                 policy=document.name,
             )
 
 
 def _fitting(
-    candidate: Candidate, document: RoutePolicyDocument, ground: Ground, faults: Faults,
+    candidate: Candidate, document: RoutePolicyDocument, ground: Ground, faults: Faults
 ) -> Iterable[CompiledRoute]:
     """The routes of a last good text: those that no longer fit as unavailable, save those whose paths belong to
     other policies now."""
@@ -309,8 +343,14 @@ def _fitting(
 
 def _unavailable(route: RouteDeclaration, template: PathTemplate, policy: str) -> CompiledRoute:
     return CompiledRoute(
-        id=route.id, policy=policy, methods=route.methods, upgrade=route.upgrade, template=template, plan=None,
-        usage=Usage(), unavailable=True,
+        id=route.id,
+        policy=policy,
+        methods=route.methods,
+        upgrade=route.upgrade,
+        template=template,
+        plan=None,
+        usage=Usage(),
+        unavailable=True,
     )
 
 

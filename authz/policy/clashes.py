@@ -58,7 +58,7 @@ def points_of(candidate: Candidate, land: Land) -> tuple[str, ...]:
 
 
 def find_clashes(
-    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept], routers: Routers,
+    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept], routers: Routers
 ) -> list[Blame]:
     """Every clash between the candidates as they stand now."""
     return [
@@ -82,7 +82,7 @@ def teams(candidates: Mapping[str, Candidate], land: Land) -> Iterator[Team]:
 
 
 def _destination_clashes(
-    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept],
+    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept]
 ) -> Iterator[Blame]:
     if land.bind is Bind.HOST or land.destinations is not None:
         return
@@ -98,9 +98,7 @@ def _destination_clashes(
                 yield Blame(policy, _fault(text, FaultCode.DESTINATION_CLASH, message, policy), entry=entry)
 
 
-def _host_clashes(
-    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept],
-) -> Iterator[Blame]:
+def _host_clashes(candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept]) -> Iterator[Blame]:
     groups: dict[tuple[str, object, str], list[tuple[str, Claim]]] = {}
     for candidate in candidates.values():
         for claim in candidate.served:
@@ -114,9 +112,7 @@ def _host_clashes(
                 yield from _blame_hosts(one, other, previous)
 
 
-def _blame_hosts(
-    one: tuple[str, Claim], other: tuple[str, Claim], previous: Mapping[str, Kept],
-) -> Iterator[Blame]:
+def _blame_hosts(one: tuple[str, Claim], other: tuple[str, Claim], previous: Mapping[str, Kept]) -> Iterator[Blame]:
     claims = dict((one, other))
     held = {name for name, claim in claims.items() if claim.entry.pattern in _hosts(previous.get(name))}
     for policy, text, rival in _losers((one[0], one[1].text), (other[0], other[1].text), held):
@@ -125,7 +121,7 @@ def _blame_hosts(
 
 
 def _route_clashes(
-    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept], routers: Routers,
+    candidates: Mapping[str, Candidate], land: Land, previous: Mapping[str, Kept], routers: Routers
 ) -> Iterator[Blame]:
     for team in teams(candidates, land):
         _, conflicts = routers.of(candidates[name] for name in team)
@@ -135,7 +131,7 @@ def _route_clashes(
 
 
 def _blame_routes(
-    conflict: RouteConflict, candidates: Mapping[str, Candidate], previous: Mapping[str, Kept],
+    conflict: RouteConflict, candidates: Mapping[str, Candidate], previous: Mapping[str, Kept]
 ) -> Iterator[Blame]:
     first, second = conflict.first, conflict.second
     routes = {first.policy: first, second.policy: second}
@@ -147,9 +143,7 @@ def _blame_routes(
         yield Blame(name, _fault(path, conflict.code, conflict.message, name))
 
 
-def _losers(
-    one: tuple[str, Text], other: tuple[str, Text], held: Collection[str],
-) -> Iterator[tuple[str, Text, str]]:
+def _losers(one: tuple[str, Text], other: tuple[str, Text], held: Collection[str]) -> Iterator[tuple[str, Text, str]]:
     """Who of two claimants is faulty, with the other's name. `held` are those whose last good text claims it."""
     (first, first_text), (second, second_text) = one, other
     if first not in held or second in held:
@@ -166,9 +160,7 @@ def _hosts(kept: Kept | None) -> frozenset[HostPattern]:
     return frozenset() if kept is None else frozenset(parse_host(text.value).pattern for text in kept.document.hosts)
 
 
-def _had_route(
-    kept: Kept | None, policy: str, route: CompiledRoute, candidates: Mapping[str, Candidate],
-) -> bool:
+def _had_route(kept: Kept | None, policy: str, route: CompiledRoute, candidates: Mapping[str, Candidate]) -> bool:
     """Whether the policy's last good text has the same route: same path, methods and upgrade."""
     if kept is None:
         return False

@@ -95,9 +95,7 @@ class PolicyCompiler:
             introspector=introspector,
         )
 
-    def _introspector(
-        self, route: RouteDeclaration, usage: Usage, guardrails: tuple[CompiledGuardrail, ...]
-    ) -> str:
+    def _introspector(self, route: RouteDeclaration, usage: Usage, guardrails: tuple[CompiledGuardrail, ...]) -> str:
         """Who is asked about an opaque token: the one issuer that the route itself can use; where it uses none, the
         one that its guardrails can. A token never goes to an issuer that may not be its own (§5)."""
         own = self._introspecting(usage.issuers)

@@ -162,7 +162,9 @@ def _variable(node: Node | None, type_: VariableType) -> Node | None:
 def _conflict(one: Leaf, other: Leaf, way: _Way) -> RouteConflict:
     first, second = one.first(), other.first()
     return RouteConflict(
-        code=FaultCode.PATH_CROSSING, first=first, second=second,
+        code=FaultCode.PATH_CROSSING,
+        first=first,
+        second=second,
         message=(
             f"`{format_template(second.template)}` of `{name_of(second)}` and `{format_template(first.template)}` "
             f"of `{name_of(first)}` both match `{_witness(way)}` and neither contains the other"
@@ -173,7 +175,9 @@ def _conflict(one: Leaf, other: Leaf, way: _Way) -> RouteConflict:
 def _too_many(pair: _Pair) -> RouteConflict:
     first, second = _some_route(pair.one), _some_route(pair.other)
     return RouteConflict(
-        code=FaultCode.PATH_CROSSING, first=first, second=second,
+        code=FaultCode.PATH_CROSSING,
+        first=first,
+        second=second,
         message=(
             f"the templates around `{name_of(first)}` and `{name_of(second)}` overlap in more ways than are checked "
             f"({MAX_PAIRS} pairs)"

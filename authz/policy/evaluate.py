@@ -149,12 +149,14 @@ def _denied(guardrail: CompiledGuardrail, matched: Matched, covering: Guardrails
         return None
     if outcome.lowest >= threshold:
         trace = _trace([], None, matched, covering, scene)
-        return _denial(
-            Reason.GUARDRAIL_DENIED, matched, scene, guardrail=guardrail.id, detail=plan.text, trace=trace
-        )
+        return _denial(Reason.GUARDRAIL_DENIED, matched, scene, guardrail=guardrail.id, detail=plan.text, trace=trace)
     culprit = _hanging(plan.leaves, scene, Refusal | Undecided)
     return _denial(
-        culprit.reason, matched, scene, guardrail=guardrail.id, detail=culprit.detail,
+        culprit.reason,
+        matched,
+        scene,
+        guardrail=guardrail.id,
+        detail=culprit.detail,
         challenge=refused_challenge(culprit) if isinstance(culprit, Refusal) else None,
         retry_after=culprit.retry_after if isinstance(culprit, Undecided) else None,
         trace=_trace([], None, matched, covering, scene),

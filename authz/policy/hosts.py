@@ -161,7 +161,7 @@ def _split(name: str) -> tuple[HostKind, str, str]:
         return HostKind.LABELS, name[2:], ""
     variable = _VARIABLE.match(name)
     if variable is not None:
-        return HostKind.ONE_LABEL, name[variable.end():], variable[1]
+        return HostKind.ONE_LABEL, name[variable.end() :], variable[1]
     return HostKind.EXACT, name, ""
 
 

@@ -94,9 +94,7 @@ def _withheld(plan: RoutePlan, scene: Scene, *, user: bool, jwt_svid: bool) -> t
     if plan.credential is Credential.UNTOUCHED:
         return ()
     passing = plan.credential is Credential.PASS
-    return _credentials(
-        plan.jwt_svid_header, scene, user=not (passing and user), jwt_svid=not (passing and jwt_svid)
-    )
+    return _credentials(plan.jwt_svid_header, scene, user=not (passing and user), jwt_svid=not (passing and jwt_svid))
 
 
 def _credentials(jwt_svid_header: str, scene: Scene, *, user: bool, jwt_svid: bool) -> tuple[str, ...]:

@@ -111,8 +111,14 @@ class Binding:
     __slots__ = ("closed", "policies", "router", "shares", "unavailable", "variables")
 
     def __init__(
-        self, *, policies: frozenset[str], router: Router | None, variables: Mapping[str, str] = _NO_VARIABLES,
-        closed: str = "", shares: Shares | None = None, unavailable: frozenset[str] = frozenset(),
+        self,
+        *,
+        policies: frozenset[str],
+        router: Router | None,
+        variables: Mapping[str, str] = _NO_VARIABLES,
+        closed: str = "",
+        shares: Shares | None = None,
+        unavailable: frozenset[str] = frozenset(),
     ) -> None:
         self.policies = policies
         self.router = router
@@ -144,7 +150,12 @@ class Index:
     __slots__ = ("_by_name", "_elsewhere", "_named", "_preflights", "_zones")
 
     def __init__(
-        self, *, zones: Mapping[str, Zone], elsewhere: Zone, named: Mapping[str, Zone], by_name: frozenset[str],
+        self,
+        *,
+        zones: Mapping[str, Zone],
+        elsewhere: Zone,
+        named: Mapping[str, Zone],
+        by_name: frozenset[str],
         preflights: frozenset[str],
     ) -> None:
         self._zones = zones
@@ -188,9 +199,7 @@ class Index:
         """The policies that grant preflights."""
         return self._preflights
 
-    def _match_share(
-        self, request: AuthzRequest, binding: Binding, router: Router, shares: Shares,
-    ) -> Matched | Denial:
+    def _match_share(self, request: AuthzRequest, binding: Binding, router: Router, shares: Shares) -> Matched | Denial:
         owner = shares.owner(request.path.segments)
         if isinstance(owner, Reason):
             return Denial(reason=owner)
@@ -222,9 +231,7 @@ class Index:
         hosts = _NO_VARIABLES
         if binding.variables:
             hosts = {binding.variables[route.policy]: request.authority.host.partition(".")[0]}
-        return Matched(
-            route=route, path_variables=variables, host_variables=hosts, preflight=preflight is not None,
-        )
+        return Matched(route=route, path_variables=variables, host_variables=hosts, preflight=preflight is not None)
 
     def _preflight(self, leaf: Leaf, request: AuthzRequest) -> CompiledRoute | None:
         return leaf.preflight(request) if leaf.policy in self._preflights else None

@@ -27,10 +27,18 @@ from authz.policy.zones import build_index
 
 __all__ = ["ALWAYS_REMOVED", "PolicySet", "PolicyState", "PolicyStatus", "link"]
 
-ALWAYS_REMOVED: Final = frozenset({
-    "x-http-method-override", "x-method-override", "x-http-method", "x-original-url", "x-rewrite-url",
-    "x-envoy-original-path", "x-forwarded-uri", "x-forwarded-method",
-})
+ALWAYS_REMOVED: Final = frozenset(
+    {
+        "x-http-method-override",
+        "x-method-override",
+        "x-http-method",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-envoy-original-path",
+        "x-forwarded-uri",
+        "x-forwarded-method",
+    }
+)
 """Policy language §7 and docs/verification.md, "Requests"; `x-authz-*` goes by its prefix (policy.identity)."""
 
 REVISION_DIGITS: Final = 12
@@ -86,7 +94,7 @@ class Source:
 
 
 def link(
-    parsed: ParsedDirectory, compiler: Compiler, source: Source, faults: Faults, previous: PolicySet | None = None,
+    parsed: ParsedDirectory, compiler: Compiler, source: Source, faults: Faults, previous: PolicySet | None = None
 ) -> PolicySet | None:
     """Link a directory. `faults` holds those of parsing and gets those of linking; None: the load is refused."""
     kept = {} if previous is None else previous.kept
@@ -111,8 +119,11 @@ def _land(parsed: ParsedDirectory, faults: Faults) -> Land:
     places = sorted(policy.place for policy in every)
     names = {policy.name or policy.place.file for policy in every}
     return read_land(
-        parsed.guardrails, count=len(names), destined=any(policy.at or policy.by_name for policy in every),
-        second=places[-1] if places else Place(""), faults=faults,
+        parsed.guardrails,
+        count=len(names),
+        destined=any(policy.at or policy.by_name for policy in every),
+        second=places[-1] if places else Place(""),
+        faults=faults,
     )
 
 
@@ -130,7 +141,7 @@ def _refused_by_platform(parsed: ParsedDirectory, faults: Faults, previous: Poli
 
 
 def _candidates(
-    parsed: ParsedDirectory, source: Source, kept: Mapping[str, Kept], ground: Ground,
+    parsed: ParsedDirectory, source: Source, kept: Mapping[str, Kept], ground: Ground
 ) -> dict[str, Candidate]:
     """Every policy with the best text that it has."""
     digests = source.digests
@@ -153,8 +164,7 @@ def _last_good_of(faulty: FaultyPolicy, kept: Mapping[str, Kept], named: Iterabl
     """The text of the same name; without a name, those that stood in the same file and stand nowhere else now."""
     if faulty.name:
         return [kept[faulty.name]] if faulty.name in kept else []
-    return [text for name, text in kept.items()
-            if text.document.place.file == faulty.place.file and name not in named]
+    return [text for name, text in kept.items() if text.document.place.file == faulty.place.file and name not in named]
 
 
 def _merged(known: Candidate | None, candidate: Candidate) -> Candidate:
@@ -196,7 +206,7 @@ def _report(candidates: Iterable[Candidate], faults: Faults) -> None:
 
 
 def _policy_set(
-    parsed: ParsedDirectory, source: Source, candidates: Mapping[str, Candidate], index: Index, faults: Faults,
+    parsed: ParsedDirectory, source: Source, candidates: Mapping[str, Candidate], index: Index, faults: Faults
 ) -> PolicySet:
     issuers = {} if parsed.issuers is None else parsed.issuers.issuers
     by_policy: dict[str, list[Fault]] = {}
@@ -230,7 +240,8 @@ def _state(candidate: Candidate, faults: Mapping[str, list[Fault]]) -> PolicySta
         # A document whose name can't be read has its faults under the name of its file.
         own = [*own, *faults.get(candidate.place.file, [])]
     return PolicyState(
-        name=candidate.name, status=candidate.status,
+        name=candidate.name,
+        status=candidate.status,
         faults=tuple(str(fault) for fault in own if fault.severity is Severity.ERROR),
         routes=tuple(route.id for route in candidate.routes if route.unavailable),
     )
@@ -240,9 +251,7 @@ def _settable(candidates: Iterable[Candidate]) -> frozenset[str]:
     """Every header that a route of the directory can set (§7), those of routes that answer 503 included."""
     documents = (candidate.document for candidate in candidates if candidate.document is not None)
     routes = chain.from_iterable(document.routes for document in documents)
-    return frozenset(
-        name.value.lower().replace("_", "-") for route in routes for name, _ in route.identity_headers
-    )
+    return frozenset(name.value.lower().replace("_", "-") for route in routes for name, _ in route.identity_headers)
 
 
 def _platform_files(parsed: ParsedDirectory) -> frozenset[str]:

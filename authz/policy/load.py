@@ -79,7 +79,11 @@ class _Language:
                 found[route.id] = route
         compiler.finish()
         closed = check_preflight(policy, tuple(templates.values()), self._platform, faults)
-        return {
-            name: replace(route, preflight_unavailable=True) if route.template in closed else route
-            for name, route in found.items()
-        } if closed else found
+        return (
+            {
+                name: replace(route, preflight_unavailable=True) if route.template in closed else route
+                for name, route in found.items()
+            }
+            if closed
+            else found
+        )

@@ -37,14 +37,16 @@ class Division:
         """Whether a route of the policy stays inside its share and outside the narrower ones."""
         share = self.shares.get(policy)
         return (
-            share is not None and contains(share, template)
+            share is not None
+            and contains(share, template)
             and not any(contains(narrow, template) for narrow in self.narrower[policy])
         )
 
     def touches_others(self, policy: str, template: PathTemplate) -> bool:
         """Whether a path of the template belongs to another policy's share."""
         return any(
-            overlaps(share, template) for other, share in self.shares.items()
+            overlaps(share, template)
+            for other, share in self.shares.items()
             if other != policy and not (policy in self.shares and contains(share, self.shares[policy]))
         )
 
@@ -74,7 +76,7 @@ class Land:
 
 
 def read_land(
-    guardrails: GuardrailsDocument | None, *, count: int, destined: bool, second: Place, faults: Faults,
+    guardrails: GuardrailsDocument | None, *, count: int, destined: bool, second: Place, faults: Faults
 ) -> Land:
     """Read the platform's side. `count` is the number of policies; `destined` says whether the only one has
     destinations of its own; `second` is where a second policy stands. Faults are the platform's."""
@@ -87,8 +89,10 @@ def read_land(
         bind = Bind.DESTINATION if destined or document.destinations is not None else Bind.HOST
     if bind is Bind.HOST and document.destinations is not None:
         faults.add(
-            document.place, FaultCode.DESTINATION_UNEXPECTED,
-            "`destinations` has no meaning with `bind: host`", help="Remove `destinations`, or bind by destination.",
+            document.place,
+            FaultCode.DESTINATION_UNEXPECTED,
+            "`destinations` has no meaning with `bind: host`",
+            help="Remove `destinations`, or bind by destination.",
         )
     return Land(bind, _destinations(document, faults), _divisions(document, faults))
 
@@ -104,7 +108,7 @@ def parse_destination(text: str) -> str | None:
     if not text.startswith(DNS):
         return None
     try:
-        pattern = parse_host(text[len(DNS):]).pattern
+        pattern = parse_host(text[len(DNS) :]).pattern
     except HostError:
         return None
     return text if pattern.port is None and pattern.kind is not HostKind.ONE_LABEL else None
@@ -115,7 +119,9 @@ def read_destination(text: Text, faults: Faults, policy: str = "") -> str | None
     entry = parse_destination(text.value)
     if entry is None:
         faults.add(
-            text.place, FaultCode.DESTINATION_INVALID, "a destination is a workload's SPIFFE ID or `dns:NAME`",
+            text.place,
+            FaultCode.DESTINATION_INVALID,
+            "a destination is a workload's SPIFFE ID or `dns:NAME`",
             policy=policy,
         )
     return entry
@@ -152,8 +158,9 @@ def _divisions(document: GuardrailsDocument, faults: Faults) -> Mapping[HostPatt
 
 
 def _division(pattern: HostPattern, written: Mapping[str, Text], faults: Faults) -> Division:
-    shares = {policy: template for policy, text in written.items()
-              if (template := read_template(text, faults)) is not None}
+    shares = {
+        policy: template for policy, text in written.items() if (template := read_template(text, faults)) is not None
+    }
     for policy, template in shares.items():
         _check_start(written[policy], template, faults, sole=len(written) == 1)
     narrower: dict[str, list[PathTemplate]] = {policy: [] for policy in shares}
@@ -179,8 +186,12 @@ def _neighbours(shares: Mapping[str, PathTemplate]) -> Iterable[tuple[str, str]]
 
 
 def _compare(
-    one: str, other: str, shares: Mapping[str, PathTemplate], written: Mapping[str, Text],
-    narrower: dict[str, list[PathTemplate]], faults: Faults,
+    one: str,
+    other: str,
+    shares: Mapping[str, PathTemplate],
+    written: Mapping[str, Text],
+    narrower: dict[str, list[PathTemplate]],
+    faults: Faults,
 ) -> None:
     wide, narrow = contains(shares[one], shares[other]), contains(shares[other], shares[one])
     if wide is not narrow:
@@ -188,6 +199,7 @@ def _compare(
     elif wide or overlaps(shares[one], shares[other]):
         text = written[other]
         faults.add(
-            text.place, FaultCode.SHARE_INVALID,
+            text.place,
+            FaultCode.SHARE_INVALID,
             f"the share `{text.value}` of `{other}` overlaps `{written[one].value}` of `{one}`",
         )

@@ -19,9 +19,7 @@ from authz.policy.faults import FaultCode
 from authz.policy.parse_values import Reading
 from authz.policy.yaml_tree import Node
 
-_KEYS: Final = (
-    "endpoint", "client_id", "auth_method", "client_secret_file", "private_key_file", "cache_ttl", "always",
-)
+_KEYS: Final = ("endpoint", "client_id", "auth_method", "client_secret_file", "private_key_file", "cache_ttl", "always")
 _METHODS: Final = {method.value: method for method in ClientAuthentication}
 _FILE_KEYS: Final = {
     ClientAuthentication.BASIC: "client_secret_file",

@@ -70,12 +70,7 @@ class Reading:
     # Mappings.
 
     def fields(
-        self,
-        node: Node,
-        what: str,
-        known: Collection[str],
-        *,
-        required: Collection[str] = (),
+        self, node: Node, what: str, known: Collection[str], *, required: Collection[str] = ()
     ) -> MappingType[str, Node]:
         """The entries of a mapping whose keys are `known`."""
         if type(node) is not Mapping:
@@ -95,9 +90,7 @@ class Reading:
         if key in PLANNED:
             self.fault(node, FaultCode.KEY_PLANNED, f"`{key}` is planned, not yet")
         else:
-            self.fault(
-                node, FaultCode.KEY_UNKNOWN, f"{what} has no key {show(key)}{self.suggestion(key, known)}"
-            )
+            self.fault(node, FaultCode.KEY_UNKNOWN, f"{what} has no key {show(key)}{self.suggestion(key, known)}")
 
     def pairs(self, node: Node, what: str, *, limit: int = MAX_ITEMS) -> list[tuple[str, Node, Node]]:
         """Name, key node and value of each entry of a mapping whose keys are the author's own; never empty."""
@@ -265,12 +258,7 @@ class Reading:
             return None
 
     def exactly_one(
-        self,
-        node: Node,
-        what: str,
-        table: MappingType[str, T],
-        *,
-        code: FaultCode = FaultCode.VALUE_INVALID,
+        self, node: Node, what: str, table: MappingType[str, T], *, code: FaultCode = FaultCode.VALUE_INVALID
     ) -> tuple[T, Node, Node] | None:
         """For a mapping with exactly one of the table's keys: the table's entry, the key's node and the value."""
         entries = self.fields(node, what, table)

@@ -56,7 +56,8 @@ class Leaf:
         self.upgrades: dict[str, CompiledRoute] | None = None
         self.bindings: tuple[tuple[int, str, Callable[[str], object] | None], ...] = tuple(
             (index, part.name, type_test(part.type))
-            for index, part in enumerate(template.segments) if isinstance(part, Variable)
+            for index, part in enumerate(template.segments)
+            if isinstance(part, Variable)
         )
 
     def bind(self, segments: tuple[str, ...]) -> dict[str, str] | None:
@@ -180,9 +181,7 @@ def _by_method(methods: Mapping[str, CompiledRoute], method: str) -> CompiledRou
     return route
 
 
-def _place(
-    root: Node, route: CompiledRoute, owners: dict[int, CompiledRoute], conflicts: list[RouteConflict],
-) -> Node:
+def _place(root: Node, route: CompiledRoute, owners: dict[int, CompiledRoute], conflicts: list[RouteConflict]) -> Node:
     """Walk to the node where the template ends; `owners` remembers which route brought each variable."""
     node = root
     for part in route.template.segments:
@@ -228,11 +227,11 @@ def _form(text: str) -> str:
     return text if form == text else form
 
 
-def _position_conflict(
-    first: CompiledRoute, second: CompiledRoute, one: Variable, other: Variable,
-) -> RouteConflict:
+def _position_conflict(first: CompiledRoute, second: CompiledRoute, one: Variable, other: Variable) -> RouteConflict:
     return RouteConflict(
-        code=FaultCode.PATH_POSITION, first=first, second=second,
+        code=FaultCode.PATH_POSITION,
+        first=first,
+        second=second,
         message=(
             f"route `{second.id}` has `{format_part(other)}` where `{name_of(first)}` has `{format_part(one)}` at the "
             "same position"
@@ -244,7 +243,9 @@ def _duplicate(first: CompiledRoute, second: CompiledRoute, method: str) -> Rout
     kind = f" with upgrade {second.upgrade}" if second.upgrade else ""
     template = format_template(second.template)
     return RouteConflict(
-        code=FaultCode.ROUTE_DUPLICATE, first=first, second=second,
+        code=FaultCode.ROUTE_DUPLICATE,
+        first=first,
+        second=second,
         message=f"route `{second.id}` and `{name_of(first)}` both take {method} {template}{kind}",
     )
 

@@ -61,8 +61,10 @@ def parse_template(text: str) -> PathTemplate:
         raise TemplateError(f"a path template has at most {MAX_TEMPLATE} characters")
     parts = text[1:].split("/")
     rest = parts[-1] == _REST
-    segments = tuple(_segment(part, last=not rest and index == len(parts) - 1)
-                     for index, part in enumerate(parts[:-1] if rest else parts))
+    segments = tuple(
+        _segment(part, last=not rest and index == len(parts) - 1)
+        for index, part in enumerate(parts[:-1] if rest else parts)
+    )
     names = [part.name for part in segments if isinstance(part, Variable)]
     if len(set(names)) != len(names):
         raise TemplateError("a path template uses each variable name once")

@@ -44,7 +44,8 @@ def build_index(candidates: Mapping[str, Candidate], land: Land, routers: Router
         named={name: _zone({name} - down, down & {name}, site) for name in sorted(everyone)},
         by_name=by_name,
         preflights=frozenset(
-            name for name, candidate in candidates.items()
+            name
+            for name, candidate in candidates.items()
             if candidate.document is not None and candidate.document.preflight is not None
         ),
     )
@@ -57,7 +58,8 @@ def _points(site: _Site) -> Iterable[str]:
 
 def _zone_at(point: str, roaming: frozenset[str], site: _Site) -> Zone:
     live = {
-        name for name, candidate in site.candidates.items()
+        name
+        for name, candidate in site.candidates.items()
         if candidate.live and point in points_of(candidate, site.land)
     }
     standing = {name for name, candidate in site.candidates.items() if point in candidate.at}
@@ -104,14 +106,15 @@ def _bind_live(live: Iterable[Candidate], site: _Site, bindings: dict[HostPatter
             bindings[pattern] = Binding(policies=frozenset({team[0].name}), router=router, variables=variables)
 
 
-def _divided(
-    division: Division, team: Iterable[Candidate], variables: Mapping[str, str], site: _Site,
-) -> Binding:
+def _divided(division: Division, team: Iterable[Candidate], variables: Mapping[str, str], site: _Site) -> Binding:
     members = tuple(team)
     router, _ = site.routers.of(members)
     return Binding(
-        policies=frozenset(candidate.name for candidate in members), router=router, variables=variables,
-        shares=division.lookup, unavailable=frozenset(division.shares) & site.down,
+        policies=frozenset(candidate.name for candidate in members),
+        router=router,
+        variables=variables,
+        shares=division.lookup,
+        unavailable=frozenset(division.shares) & site.down,
     )
 
 

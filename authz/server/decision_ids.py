@@ -31,6 +31,6 @@ class DecisionIds:
     def _refill(self) -> str:
         text = self._entropy(_ID_BYTES * _BATCH).hex()
         step = _ID_BYTES * 2
-        first, *rest = (text[start:start + step] for start in range(0, len(text), step))
+        first, *rest = (text[start : start + step] for start in range(0, len(text), step))
         self._ready.extend(rest)
         return first

@@ -31,9 +31,7 @@ class HealthService:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="health")
-        self._servicer = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=self._threads,
-        )
+        self._servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._threads)
         self._told = False
         self._tell(False)
 
@@ -48,18 +46,21 @@ class HealthService:
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         servicer = self._servicer
-        return grpc.method_handlers_generic_handler(_HEALTH_SERVICE, {
-            "Check": grpc.unary_unary_rpc_method_handler(
-                _on_threads(self._threads, servicer.Check),
-                request_deserializer=health_pb2.HealthCheckRequest.FromString,
-                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-            "Watch": grpc.unary_stream_rpc_method_handler(
-                servicer.Watch,
-                request_deserializer=health_pb2.HealthCheckRequest.FromString,
-                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-        })
+        return grpc.method_handlers_generic_handler(
+            _HEALTH_SERVICE,
+            {
+                "Check": grpc.unary_unary_rpc_method_handler(
+                    _on_threads(self._threads, servicer.Check),
+                    request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                    response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+                ),
+                "Watch": grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                    response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+                ),
+            },
+        )
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -97,6 +98,7 @@ class ReflectionService:
 
 def _on_threads(threads: ThreadPoolExecutor, behavior: Callable[..., Any]) -> Callable[..., Any]:
     """The same behaviour, marked for grpcio to run it on `threads` instead of the server's own pool."""
+
     def marked(request: Any, context: grpc.ServicerContext) -> Any:
         return behavior(request, context)
 

@@ -87,9 +87,7 @@ def run(events: Events, *, reload: Callable[[], None], tick: Callable[[], None])
         try:
             tasks[event]()
         except Exception as error:  # noqa: BLE001 - nothing but a stop may end the service
-            _LOG.error(
-                "a task of the main loop failed", extra={"event": "loop_failed", "error": type(error).__name__},
-            )
+            _LOG.error("a task of the main loop failed", extra={"event": "loop_failed", "error": type(error).__name__})
 
 
 def drain(events: Events, fronts: Sequence[Front], times: DrainTimes, *, begin: Callable[[], None]) -> bool:

@@ -127,7 +127,7 @@ class NativeFront:
         for door in self._doors:
             door.health.tell(ready)
 
-    def stop(self, grace: float) -> Callable[[float], bool]:  # noqa: ARG002 - `lifecycle` keeps the grace
+    def stop(self, grace: float) -> Callable[[float], bool]:
         """Calls that still come are answered: ending them would be an error to Envoy. `close` ends the rest."""
 
         def wait(seconds: float) -> bool:

@@ -94,9 +94,13 @@ class Readiness:
         revocations = self._states.revocations()
         summary = _summary(self._draining, policy, self._states.tried, revocations)
         return Report(
-            summary=summary, ready=summary == _READY, policy=policy,
-            issuers=self._states.issuers(), bundles=self._states.bundles(),
-            certificates=self._states.certificates(), revocations=revocations,
+            summary=summary,
+            ready=summary == _READY,
+            policy=policy,
+            issuers=self._states.issuers(),
+            bundles=self._states.bundles(),
+            certificates=self._states.certificates(),
+            revocations=revocations,
         )
 
 
@@ -104,7 +108,7 @@ _READY = "ready"
 
 
 def _summary(
-    draining: bool, policy: PolicyReport, tried: Callable[[], bool], revocations: RevocationState | None,
+    draining: bool, policy: PolicyReport, tried: Callable[[], bool], revocations: RevocationState | None
 ) -> str:
     if draining:
         return "draining"
@@ -122,17 +126,29 @@ def _policy_json(state: PolicyState) -> dict[str, object]:
 def _revocations_json(state: RevocationState) -> dict[str, object]:
     journal = state.journal
     return {
-        "state": "stale" if state.stale else "fresh", "store": journal.store, "loaded": journal.loaded,
+        "state": "stale" if state.stale else "fresh",
+        "store": journal.store,
+        "loaded": journal.loaded,
         "age_seconds": None if journal.age is None else round(journal.age, 1),
-        "entries": {kind.value: count for kind, count in state.entries.items()}, "capacity": state.capacity,
-        "full": state.overflowed, "pending": state.pending, "gaps": journal.gaps,
-        "unreadable": journal.unreadable, "error": journal.error,
+        "entries": {kind.value: count for kind, count in state.entries.items()},
+        "capacity": state.capacity,
+        "full": state.overflowed,
+        "pending": state.pending,
+        "gaps": journal.gaps,
+        "unreadable": journal.unreadable,
+        "error": journal.error,
     }
 
 
 def _source_json(state: SourceState) -> dict[str, object]:
     age = None if state.age is None else round(state.age, 1)
     return {
-        "state": state.freshness.value, "age_seconds": age, "size": state.size, "revision": state.revision,
-        "failures": state.failures, "reason": state.cause.value, "error": state.error, "source": state.origin,
+        "state": state.freshness.value,
+        "age_seconds": age,
+        "size": state.size,
+        "revision": state.revision,
+        "failures": state.failures,
+        "reason": state.cause.value,
+        "error": state.error,
+        "source": state.origin,
     }

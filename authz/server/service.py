@@ -134,9 +134,7 @@ class CheckService:
         except BaseException as error:  # noqa: BLE001 - the last line: an exception would be an error to Envoy
             return self._give_up(error)
 
-    def answer_at_once(
-        self, message: bytes, *, remaining: float | None, arrived: float | None = None,
-    ) -> bytes | None:
+    def answer_at_once(self, message: bytes, *, remaining: float | None, arrived: float | None = None) -> bytes | None:
         """As `answer`, for a front's receiving thread: None when something has to be asked for first, so that the
         call belongs to a thread that may wait. Nothing is recorded then."""
         try:
@@ -166,9 +164,7 @@ class CheckService:
         deadline = start + self._deadlines.maximum
         if remaining is not None:
             deadline = min(deadline, now + remaining)
-        return _Call(
-            decision_id=self._ids.next(), arrived=start, deadline=deadline - self._deadlines.margin,
-        )
+        return _Call(decision_id=self._ids.next(), arrived=start, deadline=deadline - self._deadlines.margin)
 
     def _judge(self, message: bytes, call: _Call, *, at_once: bool = False) -> Decision:
         """The decision, and `call` filled in as far as it went."""
@@ -212,10 +208,16 @@ class CheckService:
         now = self._monotonic()
         raw = call.raw
         record = DecisionRecord(
-            decision_id=call.decision_id, time=self._clock(), duration=now - call.arrived, decision=decision,
-            view=RequestView() if raw is None else view(raw), transport=call.transport, revision=call.revision,
+            decision_id=call.decision_id,
+            time=self._clock(),
+            duration=now - call.arrived,
+            decision=decision,
+            view=RequestView() if raw is None else view(raw),
+            transport=call.transport,
+            revision=call.revision,
             source_address="" if raw is None else raw.source.address,
-            destination="" if raw is None else raw.destination.principal, grpc=call.grpc,
+            destination="" if raw is None else raw.destination.principal,
+            grpc=call.grpc,
             candidate=candidate,
         )
         for recorder in self._recorders:
@@ -241,9 +243,7 @@ class CheckService:
             self._on_fatal()
         _LOG.error(
             "a check failed inside; the request was denied",
-            extra={
-                "event": "check_failed", "id": decision_id, "error": type(error).__name__, "where": where(error),
-            },
+            extra={"event": "check_failed", "id": decision_id, "error": type(error).__name__, "where": where(error)},
         )
 
     def _late(self, call: _Call) -> bool:
@@ -258,7 +258,7 @@ def where(error: BaseException) -> str:
 
 def _encoded(call: _Call, decision: Decision) -> Answer:
     made = answer(
-        decision, decision_id=call.decision_id, revision=call.revision, transport=call.transport, grpc=call.grpc,
+        decision, decision_id=call.decision_id, revision=call.revision, transport=call.transport, grpc=call.grpc
     )
     # Envoy takes an empty message for an allow, and grpcio sends nothing at all for anything but bytes.
     if type(made.message) is not bytes or not made.message:

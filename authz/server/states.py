@@ -31,15 +31,17 @@ _LOG: Final = logging.getLogger("authz.sources")
 def report(event: SourceEvent) -> None:
     """One log line for each change of a source, with every fault and warning that came with it."""
     fields: dict[str, object] = {
-        "event": f"{event.kind}_{'failed' if event.error else 'updated'}", "name_of": event.name,
+        "event": f"{event.kind}_{'failed' if event.error else 'updated'}",
+        "name_of": event.name,
         "revision": event.revision,
     }
     if event.warnings:
         fields["warnings"] = list(event.warnings)
     if event.error:
-        _LOG.error(f"{event.kind}: a change was refused, or only a part of it taken", extra={
-            **fields, "faults": event.error.splitlines(),
-        })
+        _LOG.error(
+            f"{event.kind}: a change was refused, or only a part of it taken",
+            extra={**fields, "faults": event.error.splitlines()},
+        )
     elif event.warnings:
         _LOG.warning(f"{event.kind}: updated, with warnings", extra=fields)
     else:
@@ -61,7 +63,7 @@ class RunningStates:
     def policy(self) -> PolicyReport:
         state = self.policies.state()
         return PolicyReport(
-            revision=state.revision, policies=state.policies, refused=state.faults if state.refused else (),
+            revision=state.revision, policies=state.policies, refused=state.faults if state.refused else ()
         )
 
     def issuers(self) -> tuple[SourceState, ...]:
@@ -81,7 +83,11 @@ class RunningStates:
 
 
 def show(
-    metrics: Metrics, states: RunningStates, *, tokens: TokenCache, audit: AuditLog | None,
+    metrics: Metrics,
+    states: RunningStates,
+    *,
+    tokens: TokenCache,
+    audit: AuditLog | None,
     admissions: Sequence[Admission],
 ) -> None:
     """Let `metrics` read everything that isn't counted per decision."""
@@ -104,9 +110,7 @@ def show(
         names.POLICY_LOADS: lambda: _loads(states.policies),
         names.POLICY_REFUSED: lambda: [Reading(int(states.policies.state().refused))],
         names.POLICY_FAULTS: lambda: [Reading(len(states.policies.state().faults))],
-        names.POLICY_STATUS: lambda: [
-            Reading(1, (each.name, each.status.value)) for each in states.policy().policies
-        ],
+        names.POLICY_STATUS: lambda: [Reading(1, (each.name, each.status.value)) for each in states.policy().policies],
     }
     if audit is not None:
         readers[names.AUDIT_DROPPED] = lambda: _dropped(audit)
@@ -119,9 +123,9 @@ def show(
 
 def show_acts(metrics: Metrics, revoker: Revoker) -> None:
     """Let `metrics` read what was asked for at the doors of revocation."""
-    metrics.observe(names.REVOCATION_ACTS, lambda: [
-        Reading(count, labels) for labels, count in revoker.counts().items()
-    ])
+    metrics.observe(
+        names.REVOCATION_ACTS, lambda: [Reading(count, labels) for labels, count in revoker.counts().items()]
+    )
 
 
 def _revocation_readers(revoked: RevocationList) -> dict[names.Instrument, Callable[[], Iterable[Reading]]]:

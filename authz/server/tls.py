@@ -45,7 +45,6 @@ class Material(Protocol):
     def load(self) -> grpc.ServerCertificateConfiguration: ...
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
     """PEM files: our certificate chain and key, and the CA that client certificates must chain to."""
@@ -98,7 +97,7 @@ class WorkloadMaterial:
     def load(self) -> grpc.ServerCertificateConfiguration:
         serving = self._serving()
         return grpc.ssl_server_certificate_configuration(
-            [(serving.svid.key, serving.svid.chain)], root_certificates=serving.authorities,
+            [(serving.svid.key, serving.svid.chain)], root_certificates=serving.authorities
         )
 
     def _serving(self) -> ServingSvid:

@@ -106,7 +106,12 @@ class BackgroundSource(ABC, Generic[T]):
             good, failures, error, cause = self._good, self._failures, self._error, self._cause
         age = None if good is None else self._env.clock() - good.at
         return SourceState(
-            name=self.name, age=age, error=error, failures=failures, cause=cause, origin=self.origin,
+            name=self.name,
+            age=age,
+            error=error,
+            failures=failures,
+            cause=cause,
+            origin=self.origin,
             freshness=freshness_of(age, max_stale=self._env.rules.max_stale, failing=failures > 0),
             size=0 if good is None else good.obtained.size,
             revision="" if good is None else good.obtained.revision,
@@ -179,9 +184,9 @@ class BackgroundSource(ABC, Generic[T]):
             delay = self._pause(obtained)
             self._due = self._env.clock() + delay
         if news:
-            self._env.report(SourceEvent(
-                kind=self.kind, name=self.name, revision=obtained.revision, warnings=obtained.warnings,
-            ))
+            self._env.report(
+                SourceEvent(kind=self.kind, name=self.name, revision=obtained.revision, warnings=obtained.warnings)
+            )
         return delay
 
     def _complete(self) -> None:

@@ -51,8 +51,14 @@ class PushedBundle:
         if self._api is not None:
             return self._api.bundle_state(self.domain)
         return SourceState(
-            name=self.domain, freshness=Freshness.ABSENT, age=None, size=0, revision="", error=_NO_SOCKET,
-            cause=Cause.WORKLOAD_API, origin="workload API",
+            name=self.domain,
+            freshness=Freshness.ABSENT,
+            age=None,
+            size=0,
+            revision="",
+            error=_NO_SOCKET,
+            cause=Cause.WORKLOAD_API,
+            origin="workload API",
         )
 
 
@@ -75,9 +81,15 @@ class BundleStore:
     """See the module. `directory` is the policy directory, which files are relative to."""
 
     def __init__(
-        self, directory: Path, *, fetch: Fetch = _offline, workload_api: WorkloadApi | None = None,
-        rules: RefreshRules | None = None, report: Report = unreported,
-        clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random,
+        self,
+        directory: Path,
+        *,
+        fetch: Fetch = _offline,
+        workload_api: WorkloadApi | None = None,
+        rules: RefreshRules | None = None,
+        report: Report = unreported,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._directory = directory
         self._fetch = fetch
@@ -116,9 +128,7 @@ class BundleStore:
             raise ValueError("a plan with errors can't be applied")
         self._tell_unserved(plan)
         self._sources = plan.sources
-        self._running.replace(
-            source for _, source in plan.sources.values() if isinstance(source, EndpointBundle)
-        )
+        self._running.replace(source for _, source in plan.sources.values() if isinstance(source, EndpointBundle))
 
     def reconfigure(self, trust: TrustSettings | None) -> tuple[Fault, ...]:
         """`prepare` and, without errors, `apply`."""
@@ -165,6 +175,10 @@ class BundleStore:
 
     def _file(self, domain: str, path: str) -> FileBundle:
         return FileBundle(
-            domain, path, self._directory, max_stale=self._env.rules.max_stale, clock=self._env.clock,
+            domain,
+            path,
+            self._directory,
+            max_stale=self._env.rules.max_stale,
+            clock=self._env.clock,
             report=self._env.report,
         )

@@ -39,7 +39,7 @@ class CredentialError(AuthzError):
 
 
 def authenticated_form(
-    parameters: Parameters, settings: IntrospectionSettings, issuer: str, directory: Path, *, now: float,
+    parameters: Parameters, settings: IntrospectionSettings, issuer: str, directory: Path, *, now: float
 ) -> Form:
     """The parameters as a form with our credential; raises `CredentialError`. `issuer` is the issuer's URL."""
     credential = _read(directory, settings.credential_file)
@@ -62,8 +62,12 @@ def _assertion(parameters: Parameters, client: str, credential: bytes, issuer: s
     key, algorithm, kid = _signing_key(credential)
     header = {"alg": algorithm, **({"kid": kid} if kid else {})}
     claims = {
-        "iss": client, "sub": client, "aud": issuer, "jti": secrets.token_urlsafe(16),
-        "iat": int(now), "exp": int(now) + ASSERTION_SECONDS,
+        "iss": client,
+        "sub": client,
+        "aud": issuer,
+        "jti": secrets.token_urlsafe(16),
+        "iat": int(now),
+        "exp": int(now) + ASSERTION_SECONDS,
     }
     assertion = jwt.encode(header, claims, key, algorithms=[algorithm])
     own = {"client_id": client, "client_assertion_type": _ASSERTION_TYPE, "client_assertion": assertion}

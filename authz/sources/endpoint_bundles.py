@@ -30,7 +30,11 @@ class EndpointBundle(BackgroundSource[TrustBundle]):
     renews: ClassVar[bool] = True
 
     def __init__(
-        self, domain: str, endpoint: BundleEndpoint, surroundings: Surroundings, fetch: Fetch,
+        self,
+        domain: str,
+        endpoint: BundleEndpoint,
+        surroundings: Surroundings,
+        fetch: Fetch,
         bootstrap: FileBundle | None,
     ) -> None:
         super().__init__(domain, surroundings, origin=f"{endpoint.profile.value} {endpoint.url}")
@@ -66,8 +70,14 @@ class EndpointBundle(BackgroundSource[TrustBundle]):
             return state
         age = self._env.clock() - good.at
         return SourceState(
-            name=self.name, age=age, error=state.error, failures=state.failures, cause=state.cause,
-            origin=f"{self.origin}, bootstrap", revision=good.obtained.revision, size=good.obtained.size,
+            name=self.name,
+            age=age,
+            error=state.error,
+            failures=state.failures,
+            cause=state.cause,
+            origin=f"{self.origin}, bootstrap",
+            revision=good.obtained.revision,
+            size=good.obtained.size,
             freshness=freshness_of(age, max_stale=self._env.rules.max_stale, failing=True),
         )
 
@@ -82,7 +92,10 @@ class EndpointBundle(BackgroundSource[TrustBundle]):
         if bundle.sequence is not None:
             self._newest = bundle.sequence
         return Obtained(
-            value=bundle, revision=bundle.revision, size=len(bundle.authorities), warnings=warnings,
+            value=bundle,
+            revision=bundle.revision,
+            size=len(bundle.authorities),
+            warnings=warnings,
             suggested=bundle.refresh_hint,
         )
 

@@ -125,8 +125,7 @@ class Fetcher:
     """Fetches documents under one set of rules. Threads may share it: nothing is kept between calls."""
 
     def __init__(
-        self, rules: FetchRules, *, resolve: Resolve | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, rules: FetchRules, *, resolve: Resolve | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._rules = rules
         self._resolver = BoundedResolver(resolve or system_resolve)
@@ -176,14 +175,16 @@ class Fetcher:
         return found[:MAX_ADDRESSES]
 
     def _exchange(
-        self, url: FetchUrl, backend: httpcore.NetworkBackend, trust: ServerTrust, form: Form | None,
+        self, url: FetchUrl, backend: httpcore.NetworkBackend, trust: ServerTrust, form: Form | None
     ) -> Fetched:
         # Asked for each fetch, so that a rotated CA file or bundle counts at once.
         context = trust.context() if url.scheme == "https" else None
         with (
             httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend) as pool,
             pool.stream(
-                "GET" if form is None else "POST", _wire_url(url), headers=_request_headers(url, form),
+                "GET" if form is None else "POST",
+                _wire_url(url),
+                headers=_request_headers(url, form),
                 content=None if form is None else form.body,
             ) as response,
         ):
@@ -219,8 +220,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
     """Connects only to addresses that were checked, and gives the whole exchange one deadline."""
 
     def __init__(
-        self, addresses: tuple[str, ...], *, deadline: float, clock: Callable[[], float],
-        check: Callable[[bytes], None],
+        self, addresses: tuple[str, ...], *, deadline: float, clock: Callable[[], float], check: Callable[[bytes], None]
     ) -> None:
         self._addresses = addresses
         self._deadline = deadline
@@ -229,7 +229,11 @@ class _PinnedBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """The `host` is deliberately not used: the addresses were made from it, and checked."""
@@ -246,7 +250,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
         raise last
 
     def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None,
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
         del path, timeout, socket_options
         raise httpcore.ConnectError("Unix sockets aren't fetched from")
@@ -267,7 +271,7 @@ class _DeadlineStream(httpcore.NetworkStream):
     """A stream whose every operation gets what is left of the deadline as its timeout."""
 
     def __init__(
-        self, inner: httpcore.NetworkStream, remaining: Callable[[], float], check: Callable[[bytes], None],
+        self, inner: httpcore.NetworkStream, remaining: Callable[[], float], check: Callable[[bytes], None]
     ) -> None:
         self._inner = inner
         self._remaining = remaining
@@ -285,7 +289,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._inner.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None,
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         del timeout
         inner = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=self._remaining())
@@ -345,7 +349,8 @@ def _request_headers(url: FetchUrl, form: Form | None) -> list[tuple[str, str]]:
     head = [("host", host if default else f"{host}:{url.port}"), *_REQUEST_HEADERS]
     if form is not None:
         head += [
-            ("content-type", "application/x-www-form-urlencoded"), ("content-length", str(len(form.body))),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("content-length", str(len(form.body))),
             *form.headers,
         ]
     return head

@@ -20,8 +20,7 @@ class FileBundle:
     """The bundle in one file. `max_stale` bounds how long a faulty file's predecessor serves."""
 
     def __init__(
-        self, domain: str, path: str, directory: Path, *,
-        max_stale: float, clock: Callable[[], float], report: Report,
+        self, domain: str, path: str, directory: Path, *, max_stale: float, clock: Callable[[], float], report: Report
     ) -> None:
         self.domain = domain
         self.path = path
@@ -69,10 +68,15 @@ class FileBundle:
         good = self._good
         age = None if good is None else self._clock() - self._good_at
         return SourceState(
-            name=self.domain, age=age, error=self.error, failures=self._failures, origin=f"file {self.path}",
+            name=self.domain,
+            age=age,
+            error=self.error,
+            failures=self._failures,
+            origin=f"file {self.path}",
             freshness=freshness_of(age, max_stale=self._max_stale, failing=bool(self.error)),
             cause=self.cause if self.error else Cause.NONE,
-            size=0 if good is None else len(good.authorities), revision="" if good is None else good.revision,
+            size=0 if good is None else len(good.authorities),
+            revision="" if good is None else good.revision,
         )
 
     def fault(self, *, unused: bool) -> Fault:
@@ -80,7 +84,10 @@ class FileBundle:
         code = FaultCode.FILE_MISSING if self.missing else FaultCode.FILE_CONTENT
         severity = Severity.WARNING if unused and self.missing else Severity.ERROR
         return Fault(
-            place=Place(self.path), code=code.code, help=code.help, severity=severity,
+            place=Place(self.path),
+            code=code.code,
+            help=code.help,
+            severity=severity,
             message=f"the bundle of trust domain {self.domain} can't be read: {self.error}",
         )
 
@@ -92,9 +99,9 @@ class FileBundle:
         if changed:
             self.changed_at = self._clock()
         if news:
-            self._report(SourceEvent(
-                kind="bundle", name=self.domain, revision=bundle.revision, warnings=bundle.warnings,
-            ))
+            self._report(
+                SourceEvent(kind="bundle", name=self.domain, revision=bundle.revision, warnings=bundle.warnings)
+            )
 
     def _refuse(self, error: str) -> None:
         news = error != self.error
@@ -122,7 +129,7 @@ def file_faults(trust: TrustSettings, directory: Path) -> tuple[Fault, ...]:
         if not path_of(origin):
             continue
         file = FileBundle(
-            domain, path_of(origin), directory, max_stale=float("inf"), clock=time.monotonic, report=unreported,
+            domain, path_of(origin), directory, max_stale=float("inf"), clock=time.monotonic, report=unreported
         )
         file.poll()
         if file.error:

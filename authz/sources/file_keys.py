@@ -29,8 +29,14 @@ class FileKeys:
     serves."""
 
     def __init__(
-        self, settings: IssuerSettings, keys: JwksFile, directory: Path, *,
-        max_stale: float, clock: Callable[[], float], report: Report,
+        self,
+        settings: IssuerSettings,
+        keys: JwksFile,
+        directory: Path,
+        *,
+        max_stale: float,
+        clock: Callable[[], float],
+        report: Report,
     ) -> None:
         self._settings = settings
         self._file = WatchedFile(directory, keys.path)
@@ -80,7 +86,9 @@ class FileKeys:
         """What `error` means for the platform's documents: a file that can't be used refuses them."""
         code = FaultCode.FILE_MISSING if self.missing else FaultCode.FILE_CONTENT
         return Fault(
-            place=Place(self.path), code=code.code, help=code.help,
+            place=Place(self.path),
+            code=code.code,
+            help=code.help,
             message=f"the keys of issuer {self._settings.name} can't be read: {self.error}",
         )
 
@@ -92,10 +100,15 @@ class FileKeys:
             good, failures, error = self._good, self._failures, self.error
             age = None if good is None else self._clock() - self._good_at
         return SourceState(
-            name=self._settings.name, age=age, error=error, failures=failures, origin=f"file {self.path}",
+            name=self._settings.name,
+            age=age,
+            error=error,
+            failures=failures,
+            origin=f"file {self.path}",
             freshness=freshness_of(age, max_stale=self._max_stale, failing=bool(error)),
             cause=self.cause if error else Cause.NONE,
-            size=0 if good is None else len(good), revision="" if good is None else good.revision,
+            size=0 if good is None else len(good),
+            revision="" if good is None else good.revision,
         )
 
     def _adopt(self, keys: KeySet, warnings: tuple[str, ...]) -> None:
@@ -106,9 +119,7 @@ class FileKeys:
             self._good = keys
         self.error, self._failures, self._warnings = "", 0, warnings
         if news:
-            self._report(SourceEvent(
-                kind="keys", name=self._settings.name, revision=keys.revision, warnings=warnings,
-            ))
+            self._report(SourceEvent(kind="keys", name=self._settings.name, revision=keys.revision, warnings=warnings))
 
     def _refuse(self, error: str) -> None:
         news = error != self.error

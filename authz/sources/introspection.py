@@ -51,7 +51,12 @@ class Introspector:
     """See the module. `limit` bounds the questions under way, of all issuers together."""
 
     def __init__(
-        self, directory: Path, post: Post, *, limit: int, report: Report = unreported,
+        self,
+        directory: Path,
+        post: Post,
+        *,
+        limit: int,
+        report: Report = unreported,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
@@ -89,7 +94,7 @@ class Introspector:
     # --- one question, on a thread of its own ---
 
     def _asked(
-        self, issuer: IssuerSettings, settings: IntrospectionSettings, token: str, key: bytes, now: float,
+        self, issuer: IssuerSettings, settings: IntrospectionSettings, token: str, key: bytes, now: float
     ) -> Introspected:
         try:
             claims = self._answer(issuer, settings, token, now)
@@ -103,7 +108,7 @@ class Introspector:
         return said
 
     def _answer(
-        self, issuer: IssuerSettings, settings: IntrospectionSettings, token: str, now: float,
+        self, issuer: IssuerSettings, settings: IntrospectionSettings, token: str, now: float
     ) -> dict[str, Any]:
         parameters = {"token": token, "token_type_hint": "access_token"}
         form = authenticated_form(parameters, settings, issuer.issuer, self._directory, now=now)

@@ -59,13 +59,17 @@ class KeyStore:
     """See the module. `directory` is the policy directory, which `jwks_file` is relative to."""
 
     def __init__(
-        self, directory: Path, *, fetch: Get, rules: RefreshRules | None = None, report: Report = unreported,
-        clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random,
+        self,
+        directory: Path,
+        *,
+        fetch: Get,
+        rules: RefreshRules | None = None,
+        report: Report = unreported,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._directory = directory
-        self._env = Environment(
-            get=fetch, rules=rules or RefreshRules(), clock=clock, random=jitter, report=report,
-        )
+        self._env = Environment(get=fetch, rules=rules or RefreshRules(), clock=clock, random=jitter, report=report)
         self._entries: Mapping[str, _Entry] = {}
         self._running = Running()
 
@@ -134,8 +138,12 @@ class KeyStore:
     def _make(self, settings: IssuerSettings) -> RemoteKeys | FileKeys:
         if isinstance(settings.keys, JwksFile):
             return FileKeys(
-                settings, settings.keys, self._directory, max_stale=self._env.rules.max_stale,
-                clock=self._env.clock, report=self._env.report,
+                settings,
+                settings.keys,
+                self._directory,
+                max_stale=self._env.rules.max_stale,
+                clock=self._env.clock,
+                report=self._env.report,
             )
         return RemoteKeys(settings, self._env)
 

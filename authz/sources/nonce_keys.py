@@ -28,7 +28,7 @@ class NonceKeys:
     """Any thread may ask. Raises `SettingsError` when the file can't be used at start."""
 
     def __init__(
-        self, file: Path | None, *, report: Report = unreported, clock: Callable[[], float] = time.monotonic,
+        self, file: Path | None, *, report: Report = unreported, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._file = file
         self._report = report

@@ -19,9 +19,9 @@ from authz.sources.fetch import Fetched, FetchError
 from authz.sources.file_keys import FileKeys
 from authz.sources.state import Cause, unreported
 
-_ENVIRONMENT: Final = frozenset({
-    Cause.NAME, Cause.CONNECTION, Cause.TIMEOUT, Cause.FILE, Cause.WORKLOAD_API, Cause.UNTRIED,
-})
+_ENVIRONMENT: Final = frozenset(
+    {Cause.NAME, Cause.CONNECTION, Cause.TIMEOUT, Cause.FILE, Cause.WORKLOAD_API, Cause.UNTRIED}
+)
 
 
 class Verdict(Enum):
@@ -127,6 +127,9 @@ class _Record:
     def passed(self, name: str, keys: KeySet, warnings: tuple[str, ...]) -> Probe:
         self.add(f"{len(keys)} usable {'key' if len(keys) == 1 else 'keys'}", Verdict.GOOD)
         return Probe(
-            name=name, verdict=Verdict.GOOD, steps=tuple(self.steps), warnings=warnings,
+            name=name,
+            verdict=Verdict.GOOD,
+            steps=tuple(self.steps),
+            warnings=warnings,
             keys=tuple((key.kid or "(no kid)", key.algorithm) for key in keys),
         )

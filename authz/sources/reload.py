@@ -73,8 +73,15 @@ class PolicyDirectory:
     """See the module. One thread; `current` is one attribute access."""
 
     def __init__(
-        self, path: Path, *, keys: KeyStore, bundles: BundleStore, report: Report = unreported,
-        interval: float = DEFAULT_INTERVAL, loader: LoadPolicy = load, now: Callable[[], float] = time.time,
+        self,
+        path: Path,
+        *,
+        keys: KeyStore,
+        bundles: BundleStore,
+        report: Report = unreported,
+        interval: float = DEFAULT_INTERVAL,
+        loader: LoadPolicy = load,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._keys = keys
@@ -188,28 +195,38 @@ class PolicyDirectory:
         now = self._now()
         texts = tuple(str(fault) for fault in faults)
         self._state = replace(
-            self._state, revision=policy.revision, loaded_at=now, attempted_at=now,
-            loads=self._state.loads + 1, refused=False, faults=texts, policies=policy.policies,
+            self._state,
+            revision=policy.revision,
+            loaded_at=now,
+            attempted_at=now,
+            loads=self._state.loads + 1,
+            refused=False,
+            faults=texts,
+            policies=policy.policies,
         )
         errors = [str(fault) for fault in faults if fault.severity is Severity.ERROR]
         warnings = tuple(str(fault) for fault in faults if fault.severity is Severity.WARNING)
-        self._report(SourceEvent(
-            kind="policy", name=str(self._path), revision=policy.revision, error="\n".join(errors),
-            warnings=warnings,
-        ))
+        self._report(
+            SourceEvent(
+                kind="policy",
+                name=str(self._path),
+                revision=policy.revision,
+                error="\n".join(errors),
+                warnings=warnings,
+            )
+        )
 
     def _refuse(self, faults: tuple[Fault, ...], text: str = "") -> tuple[Fault, ...]:
         """Keep what is in force; told once per new set of faults."""
         texts = (text,) if text else tuple(str(fault) for fault in faults)
         news = not self._state.refused or texts != self._state.faults
         self._state = replace(
-            self._state, attempted_at=self._now(), refused=True, faults=texts,
-            refusals=self._state.refusals + news,
+            self._state, attempted_at=self._now(), refused=True, faults=texts, refusals=self._state.refusals + news
         )
         if news:
-            self._report(SourceEvent(
-                kind="policy", name=str(self._path), revision=self._state.revision, error="\n".join(texts),
-            ))
+            self._report(
+                SourceEvent(kind="policy", name=str(self._path), revision=self._state.revision, error="\n".join(texts))
+            )
         return faults
 
 

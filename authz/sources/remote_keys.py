@@ -56,8 +56,7 @@ class RemoteKeys(BackgroundSource[KeySet]):
                 return Unavailable(Reason.KEYS_UNAVAILABLE, "the issuer's keys are being fetched again")
             if self._failures:
                 return Unavailable(
-                    Reason.KEYS_UNAVAILABLE, "the issuer's keys can't be fetched",
-                    retry_after=math.ceil(cooling),
+                    Reason.KEYS_UNAVAILABLE, "the issuer's keys can't be fetched", retry_after=math.ceil(cooling)
                 )
             return Refused(Reason.TOKEN_KEY_UNKNOWN, "the issuer's keys were just fetched and lack this one")
 
@@ -79,7 +78,7 @@ class RemoteKeys(BackgroundSource[KeySet]):
             # Nobody means to revoke every key by publishing none: a half-deployed provider does it.
             raise FetchError("the key set holds no usable key")
         return Obtained(
-            value=keys, revision=keys.revision, size=len(keys), warnings=warnings, suggested=fetched.max_age,
+            value=keys, revision=keys.revision, size=len(keys), warnings=warnings, suggested=fetched.max_age
         )
 
 

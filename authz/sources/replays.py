@@ -66,7 +66,12 @@ class LocalReplays:
         self._ends: list[tuple[float, bytes]] = []
 
     def first_use(
-        self, key: bytes, until: float, *, now: float, patience: Patience,  # noqa: ARG002 - the port's
+        self,
+        key: bytes,
+        until: float,
+        *,
+        now: float,
+        patience: Patience,
     ) -> bool:
         """See the port; never blocks. When all room is taken nothing is forgotten early: who comes then waits."""
         with self._lock:

@@ -56,7 +56,12 @@ class WorkloadApi:
     where there are several; without it the first counts (SPIFFE Workload API §5.3)."""
 
     def __init__(
-        self, address: str, surroundings: Surroundings, *, wanted: str = "", opener: Connect = connect,
+        self,
+        address: str,
+        surroundings: Surroundings,
+        *,
+        wanted: str = "",
+        opener: Connect = connect,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.address = address
@@ -111,7 +116,9 @@ class WorkloadApi:
         bundle = self._bundles.get(domain)
         missing = "" if bundle else self._faults.get(domain, _NO_BUNDLE)
         return self._state(
-            domain, missing, size=0 if bundle is None else len(bundle.authorities),
+            domain,
+            missing,
+            size=0 if bundle is None else len(bundle.authorities),
             revision="" if bundle is None else bundle.revision,
         )
 
@@ -120,9 +127,7 @@ class WorkloadApi:
         missing = "" if chosen else "the Workload API hands out no such identity"
         if chosen is not None and self._now() > chosen.not_after:
             missing = "our certificate has expired"
-        return self._state(
-            chosen.id if chosen else self._wanted or _SVID, missing, size=len(self._svids), revision="",
-        )
+        return self._state(chosen.id if chosen else self._wanted or _SVID, missing, size=len(self._svids), revision="")
 
     def expires(self) -> float | None:
         """Seconds until our SVID expires, negative once it has; None without one."""
@@ -137,8 +142,15 @@ class WorkloadApi:
             freshness, error = Freshness.ABSENT, error or missing
             cause = Cause.WORKLOAD_API if cause is Cause.NONE else cause
         return SourceState(
-            name=name, freshness=freshness, age=None if missing else age, size=size, revision=revision, error=error,
-            failures=failures, cause=cause, origin=f"workload API {self.address}",
+            name=name,
+            freshness=freshness,
+            age=None if missing else age,
+            size=size,
+            revision=revision,
+            error=error,
+            failures=failures,
+            cause=cause,
+            origin=f"workload API {self.address}",
         )
 
     def _age(self) -> float | None:
@@ -213,9 +225,9 @@ class WorkloadApi:
         for domain, bundle in self._bundles.items():
             old = before.get(domain)
             if old is None or old.revision != bundle.revision:
-                self._env.report(SourceEvent(
-                    kind=_BUNDLE, name=domain, revision=bundle.revision, warnings=bundle.warnings,
-                ))
+                self._env.report(
+                    SourceEvent(kind=_BUNDLE, name=domain, revision=bundle.revision, warnings=bundle.warnings)
+                )
         if own:
             chosen = self._chosen()
             self._env.report(SourceEvent(kind=_SVID, name=chosen.id if chosen else self._wanted))
@@ -289,7 +301,7 @@ _NEVER: Final = 3600.0
 
 
 def _bundles(
-    certificates: CertificateUpdate, token_keys: TokenKeyUpdate,
+    certificates: CertificateUpdate, token_keys: TokenKeyUpdate
 ) -> tuple[dict[str, TrustBundle], dict[str, str]]:
     """The bundle of each trust domain by the rules of every bundle, and what is wrong with the others."""
     bundles: dict[str, TrustBundle] = {}

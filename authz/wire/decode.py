@@ -92,11 +92,7 @@ codecs.register_error(_SANITISE, _exclaim)
 
 
 def _peer(peer: pb.Peer) -> Peer:
-    return Peer(
-        address=peer.address.socket_address.address,
-        principal=peer.principal,
-        certificate=peer.certificate,
-    )
+    return Peer(address=peer.address.socket_address.address, principal=peer.principal, certificate=peer.certificate)
 
 
 def _printable(text: str, limit: int) -> str:

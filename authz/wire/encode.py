@@ -27,18 +27,12 @@ class Answer:
     decision: Decision
 
 
-def encode(
-    decision: Decision, *, decision_id: str, revision: str, transport: Transport, grpc: bool
-) -> bytes:
+def encode(decision: Decision, *, decision_id: str, revision: str, transport: Transport, grpc: bool) -> bytes:
     """The bytes of `answer`, for callers that record nothing."""
-    return answer(
-        decision, decision_id=decision_id, revision=revision, transport=transport, grpc=grpc
-    ).message
+    return answer(decision, decision_id=decision_id, revision=revision, transport=transport, grpc=grpc).message
 
 
-def answer(
-    decision: Decision, *, decision_id: str, revision: str, transport: Transport, grpc: bool
-) -> Answer:
+def answer(decision: Decision, *, decision_id: str, revision: str, transport: Transport, grpc: bool) -> Answer:
     """A serialised CheckResponse for the decision, with its id, challenge and dynamic metadata."""
     try:
         extra = metadata(decision, decision_id=decision_id, revision=revision, transport=transport)

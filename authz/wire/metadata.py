@@ -13,9 +13,7 @@ from authz.model.reason import ALLOWED
 from authz.model.request import Transport
 from authz.wire.fields import field, tag
 
-NAMES: Final = (
-    "decision_id", "route", "policy", "policy_revision", "reason", "subject_hash", "workload", "transport",
-)
+NAMES: Final = ("decision_id", "route", "policy", "policy_revision", "reason", "subject_hash", "workload", "transport")
 
 # google.protobuf.Struct: fields=1 is a map (key=1, value=2) of Value, whose string_value is 3.
 _ENTRY: Final = tag(1)
@@ -28,16 +26,18 @@ def metadata(decision: Decision, *, decision_id: str, revision: str, transport: 
     """The serialised `google.protobuf.Struct`."""
     user, workload = decision.user, decision.workload
     reason = ALLOWED if isinstance(decision, Permit) else decision.reason.code
-    return b"".join((
-        _entry("decision_id", decision_id),
-        _known_entry("route", decision.route),
-        _known_entry("policy", decision.policy),
-        _known_entry("policy_revision", revision),
-        _known_entry("reason", reason),
-        _entry("subject_hash", "" if user is None else user.subject_hash),
-        _known_entry("workload", "" if workload is None else str(workload.id)),
-        _known_entry("transport", transport.value),
-    ))
+    return b"".join(
+        (
+            _entry("decision_id", decision_id),
+            _known_entry("route", decision.route),
+            _known_entry("policy", decision.policy),
+            _known_entry("policy_revision", revision),
+            _known_entry("reason", reason),
+            _entry("subject_hash", "" if user is None else user.subject_hash),
+            _known_entry("workload", "" if workload is None else str(workload.id)),
+            _known_entry("transport", transport.value),
+        )
+    )
 
 
 def _entry(name: str, value: str) -> bytes:

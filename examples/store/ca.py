@@ -45,7 +45,7 @@ class Authority:
     """
 
     def __init__(
-        self, name: str, *, trust_domain: str = "", lifetime: dt.timedelta = _CA_LIFETIME, kept: bytes = b"",
+        self, name: str, *, trust_domain: str = "", lifetime: dt.timedelta = _CA_LIFETIME, kept: bytes = b""
     ) -> None:
         if kept:
             self._key, self._certificate = _restored(kept)
@@ -88,16 +88,17 @@ class Authority:
         numbers = self._key.public_key().public_numbers()
         der = self._certificate.public_bytes(serialization.Encoding.DER)
         key = {
-            "kty": "EC", "crv": "P-256", "use": "x509-svid",
-            "x": _coordinate(numbers.x), "y": _coordinate(numbers.y),
+            "kty": "EC",
+            "crv": "P-256",
+            "use": "x509-svid",
+            "x": _coordinate(numbers.x),
+            "y": _coordinate(numbers.y),
             "x5c": [base64.b64encode(der).decode()],
         }
         document = {"keys": [key], "spiffe_sequence": 1, "spiffe_refresh_hint": 300}
         return json.dumps(document, indent=1).encode()
 
-    def _leaf(
-        self, name: str, names: list[x509.GeneralName], lifetime: dt.timedelta, *, client: bool,
-    ) -> KeyPair:
+    def _leaf(self, name: str, names: list[x509.GeneralName], lifetime: dt.timedelta, *, client: bool) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH] + [ExtendedKeyUsageOID.CLIENT_AUTH] * client
         builder = _builder(name, key.public_key(), lifetime).issuer_name(self._certificate.subject)
@@ -118,7 +119,7 @@ class Authority:
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
@@ -142,18 +143,22 @@ def _builder(name: str, key: ec.EllipticCurvePublicKey, lifetime: dt.timedelta) 
 
 
 def _name(text: str) -> x509.Name:
-    return x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "The store"),
-        x509.NameAttribute(NameOID.COMMON_NAME, text),
-    ])
+    return x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "The store"), x509.NameAttribute(NameOID.COMMON_NAME, text)]
+    )
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates, crl_sign=signs_certificates,
-        content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
-        encipher_only=False, decipher_only=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

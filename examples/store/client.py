@@ -31,8 +31,15 @@ class Answer:
 
 
 def send(
-    port: int, method: str, target: str, *, host: str, tls: ssl.SSLContext, server_name: str | None = None,
-    headers: Mapping[str, str] | None = None, address: str = "127.0.0.1",
+    port: int,
+    method: str,
+    target: str,
+    *,
+    host: str,
+    tls: ssl.SSLContext,
+    server_name: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    address: str = "127.0.0.1",
 ) -> Answer:
     """One request on a connection of its own, to loopback unless there is another `address`."""
     connection = _Connection(address, port, tls, server_name)

@@ -27,7 +27,7 @@ _HEADINGS = ("request", "what it shows", "verdict", "reason", "who", "the upstre
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--keep-running", action="store_true", help="leave the store running, with curl lines, until Ctrl-C",
+        "--keep-running", action="store_true", help="leave the store running, with curl lines, until Ctrl-C"
     )
     options = parser.parse_args(arguments)
     for number in _STOPPING:
@@ -101,8 +101,15 @@ CHANGES = (
             "    allow: {all: [order-owner, from-frontend]}\n  - id: health\n"
         ),
         then=Scenario(
-            title="the frontend cancels alice's order", method="DELETE", target="/orders/42", to="orders",
-            caller="frontend", token="alice", by="orders", upstream="orders", sees={"x-authz-subject": "alice"},
+            title="the frontend cancels alice's order",
+            method="DELETE",
+            target="/orders/42",
+            to="orders",
+            caller="frontend",
+            token="alice",
+            by="orders",
+            upstream="orders",
+            sees={"x-authz-subject": "alice"},
         ),
     ),
     Change(
@@ -111,8 +118,12 @@ CHANGES = (
         old="order-caller: [spiffe://shop.example/ns/shop/sa/frontend]",
         new="order-caller: [spiffe://shop.example/ns/shop/sa/kiosk]",
         then=Scenario(
-            title="alice reads her order again", target="/orders/42", token="alice", status=403,
-            reason="workload_not_permitted", by="orders",
+            title="alice reads her order again",
+            target="/orders/42",
+            token="alice",
+            status=403,
+            reason="workload_not_permitted",
+            by="orders",
         ),
     ),
 )

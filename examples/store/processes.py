@@ -72,15 +72,25 @@ class Process:
     """One child in a session of its own, its output in a file."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None,
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
             self._child = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})}, cwd=directory, start_new_session=True,
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                cwd=directory,
+                start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, no locks taken
             )
 
@@ -152,7 +162,11 @@ class Processes:
             process.stop()
 
     def start(
-        self, name: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None,
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> Process:
         log = self._logs / f"{name}.log"

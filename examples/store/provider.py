@@ -82,23 +82,30 @@ class Client(ClientMixin):
         return grant_type == self.grant
 
 
-ACCOUNTS = {account.name: account for account in (
-    Account(
-        name="alice", password="alice-demo", scopes="orders:read orders:pay profile:read",
-        claims={"email": "alice@shop.example", "order_ids": ["42", "43"]},
-    ),
-    Account(
-        name="bob", password="bob-demo", scopes="orders:read profile:read",
-        claims={"email": "bob@shop.example", "order_ids": ["7"]},
-    ),
-)}
+ACCOUNTS = {
+    account.name: account
+    for account in (
+        Account(
+            name="alice",
+            password="alice-demo",
+            scopes="orders:read orders:pay profile:read",
+            claims={"email": "alice@shop.example", "order_ids": ["42", "43"]},
+        ),
+        Account(
+            name="bob",
+            password="bob-demo",
+            scopes="orders:read profile:read",
+            claims={"email": "bob@shop.example", "order_ids": ["7"]},
+        ),
+    )
+}
 WEB = Client(
-    client_id="storefront", scopes="orders:read orders:pay profile:read", grant="authorization_code",
+    client_id="storefront",
+    scopes="orders:read orders:pay profile:read",
+    grant="authorization_code",
     redirect_uris=("http://localhost:8765/callback",),
 )
-BATCH = Client(
-    client_id="nightly-batch", scopes="payments:settle", grant="client_credentials", secret="batch-demo",
-)
+BATCH = Client(client_id="nightly-batch", scopes="payments:settle", grant="client_credentials", secret="batch-demo")
 CLIENTS = {client.client_id: client for client in (WEB, BATCH)}
 
 
@@ -162,7 +169,7 @@ class Provider:
     """
 
     def __init__(
-        self, issuer: str, *, keys: SigningKeys | None = None, secrets_of: Mapping[str, str] | None = None,
+        self, issuer: str, *, keys: SigningKeys | None = None, secrets_of: Mapping[str, str] | None = None
     ) -> None:
         self.issuer = issuer
         self.keys = keys or SigningKeys()
@@ -172,25 +179,27 @@ class Provider:
 
     def metadata(self) -> bytes:
         """The discovery document (OpenID Connect Discovery 1.0 §3)."""
-        return json.dumps({
-            "issuer": self.issuer,
-            "authorization_endpoint": f"{self.issuer}/authorize",
-            "token_endpoint": f"{self.issuer}/token",
-            "jwks_uri": f"{self.issuer}/jwks",
-            "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "client_credentials"],
-            "code_challenge_methods_supported": ["S256"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
-        }).encode()
+        return json.dumps(
+            {
+                "issuer": self.issuer,
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+                "jwks_uri": f"{self.issuer}/jwks",
+                "response_types_supported": ["code"],
+                "grant_types_supported": ["authorization_code", "client_credentials"],
+                "code_challenge_methods_supported": ["S256"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
+            }
+        ).encode()
 
     def authorize(self, request: HttpRequest) -> HttpResponse:
         """The login form was posted: check the password, answer with a code at the client's redirect URI."""
         account = ACCOUNTS.get(request.form.get("username", ""))
         password = request.form.get("password", "")
         known = account is not None and secrets.compare_digest(
-            self.secrets_of.get(account.name, account.password), password,
+            self.secrets_of.get(account.name, account.password), password
         )
         asked = _Request(request)
         try:
@@ -198,7 +207,7 @@ class Provider:
         except Exception as error:  # noqa: BLE001 - Authlib's whole error family; all mean the same here
             return HttpResponse(400, json.dumps({"error": type(error).__name__}).encode())
         response: HttpResponse = self._server.create_authorization_response(
-            asked, grant_user=account if known else None, grant=grant,
+            asked, grant_user=account if known else None, grant=grant
         )
         return response
 
@@ -207,8 +216,13 @@ class Provider:
         return response
 
     def odd_token(
-        self, subject: str, *, changes: Mapping[str, object] | None = None, without: Sequence[str] = (),
-        header: Mapping[str, object] | None = None, key: RSAKey | None = None,
+        self,
+        subject: str,
+        *,
+        changes: Mapping[str, object] | None = None,
+        without: Sequence[str] = (),
+        header: Mapping[str, object] | None = None,
+        key: RSAKey | None = None,
     ) -> str:
         """A token that no login would give: `changes` replace claims, `without` leaves claims out.
 
@@ -218,10 +232,16 @@ class Provider:
         account = ACCOUNTS.get(subject)
         signing = key or self.keys.current
         claims: dict[str, object] = {
-            "iss": self.issuer, "aud": AUDIENCE, "sub": subject, "client_id": WEB.client_id,
-            "iat": now, "exp": now + TOKEN_LIFETIME, "jti": secrets.token_hex(8),
+            "iss": self.issuer,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "client_id": WEB.client_id,
+            "iat": now,
+            "exp": now + TOKEN_LIFETIME,
+            "jti": secrets.token_hex(8),
             "scope": account.scopes if account else "",
-            **(account.claims if account else {}), **(changes or {}),
+            **(account.claims if account else {}),
+            **(changes or {}),
         }
         kept = {name: value for name, value in claims.items() if name not in without}
         protected = {"alg": "RS256", "typ": "at+jwt", "kid": signing.kid, **(header or {})}
@@ -282,8 +302,11 @@ class _CodeGrant(grants.AuthorizationCodeGrant):
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
         data = request.payload.data
         self.server.provider.codes[code] = _Code(
-            code=code, client_id=request.client.client_id, redirect_uri=data.get("redirect_uri", ""),
-            scope=common_scopes(request.scope, request.user.scopes), account=request.user,
+            code=code,
+            client_id=request.client.client_id,
+            redirect_uri=data.get("redirect_uri", ""),
+            scope=common_scopes(request.scope, request.user.scopes),
+            account=request.user,
             code_challenge=data.get("code_challenge", ""),
             code_challenge_method=data.get("code_challenge_method", ""),
         )
@@ -321,7 +344,11 @@ class _Tokens(JWTBearerTokenGenerator):
         return AUDIENCE
 
     def get_extra_claims(
-        self, client: Client, grant_type: str, user: Account | None, scope: str,  # noqa: ARG002 - the signature is Authlib's
+        self,
+        client: Client,
+        grant_type: str,
+        user: Account | None,
+        scope: str,
     ) -> dict[str, object]:
         return dict(user.claims) if user else {}
 
@@ -348,8 +375,6 @@ class _Server(AuthorizationServer):
     def create_oauth2_request(self, request: HttpRequest | _Request) -> _Request:
         return request if isinstance(request, _Request) else _Request(request)
 
-    def handle_response(
-        self, status: int, body: object, headers: Sequence[tuple[str, str]],
-    ) -> HttpResponse:
+    def handle_response(self, status: int, body: object, headers: Sequence[tuple[str, str]]) -> HttpResponse:
         content = body if isinstance(body, str) else json.dumps(body)
         return HttpResponse(status, content.encode(), tuple(headers))

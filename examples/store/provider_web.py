@@ -33,7 +33,11 @@ class ProviderServer:
     and again."""
 
     def __init__(
-        self, port: int, *, provider: Provider | None = None, address: str = "127.0.0.1",
+        self,
+        port: int,
+        *,
+        provider: Provider | None = None,
+        address: str = "127.0.0.1",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.port = port
@@ -87,18 +91,28 @@ def log_in(issuer: str, name: str, *, password: str = "", tls: ssl.SSLContext | 
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     redirect_uri = WEB.redirect_uris[0]
-    query = urlencode({
-        "response_type": "code", "client_id": WEB.client_id, "redirect_uri": redirect_uri,
-        "scope": WEB.scopes, "state": state, "code_challenge": challenge, "code_challenge_method": "S256",
-    })
+    query = urlencode(
+        {
+            "response_type": "code",
+            "client_id": WEB.client_id,
+            "redirect_uri": redirect_uri,
+            "scope": WEB.scopes,
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+    )
     form = {"username": name, "password": password or ACCOUNTS[name].password}
     status, headers, _ = _post(issuer, f"/authorize?{query}", form, tls=tls)
     answer = parse_qs(urlsplit(headers.get("location", "")).query)
     if status != 302 or answer.get("state") != [state] or "code" not in answer:
         raise RuntimeError(f"the login of {name} failed with status {status}")
     form = {
-        "grant_type": "authorization_code", "client_id": WEB.client_id, "redirect_uri": redirect_uri,
-        "code": answer["code"][0], "code_verifier": verifier,
+        "grant_type": "authorization_code",
+        "client_id": WEB.client_id,
+        "redirect_uri": redirect_uri,
+        "code": answer["code"][0],
+        "code_verifier": verifier,
     }
     return _access_token(_post(issuer, "/token", form, tls=tls))
 
@@ -114,7 +128,7 @@ _Answer = tuple[int, dict[str, str], bytes]
 
 
 def _post(
-    issuer: str, path: str, form: dict[str, str], *, authorization: str = "", tls: ssl.SSLContext | None = None,
+    issuer: str, path: str, form: dict[str, str], *, authorization: str = "", tls: ssl.SSLContext | None = None
 ) -> _Answer:
     connection = _connection(issuer, tls)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}

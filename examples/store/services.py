@@ -32,10 +32,14 @@ RULES: Mapping[str, tuple[tuple[str, str, tuple[Call, ...]], ...]] = {
         ("POST", r"/orders/(.+)", (Call(method="POST", host="orders.shop.example", path="/orders/{0}"),)),
     ),
     "orders": (
-        ("POST", r"/orders/([^/]+)/payment", (
-            Call(method="POST", host="inventory.shop.example", path="/stock/order-{0}/reservation"),
-            Call(method="POST", host="payments.shop.example", path="/transaction"),
-        )),
+        (
+            "POST",
+            r"/orders/([^/]+)/payment",
+            (
+                Call(method="POST", host="inventory.shop.example", path="/stock/order-{0}/reservation"),
+                Call(method="POST", host="payments.shop.example", path="/transaction"),
+            ),
+        ),
     ),
 }
 """By service: method, path, the calls in order; the first that fails ends the chain."""
@@ -77,9 +81,13 @@ class Application:
             if status >= 400:
                 break
         saw: dict[str, object] = {
-            "service": self.name, "method": method, "path": path,
-            "headers": {name: _TOKEN.sub(r"\1 …", value) if name == "authorization" else value
-                        for name, value in headers.items()},
+            "service": self.name,
+            "method": method,
+            "path": path,
+            "headers": {
+                name: _TOKEN.sub(r"\1 …", value) if name == "authorization" else value
+                for name, value in headers.items()
+            },
         }
         return status, {**saw, "calls": calls} if calls else saw
 

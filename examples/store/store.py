@@ -123,7 +123,7 @@ class Store:
     """Everything that runs. Make it with `running()`."""
 
     def __init__(
-        self, directory: Path, processes: Processes, *, raw_headers: bool, replacements: Mapping[str, str],
+        self, directory: Path, processes: Processes, *, raw_headers: bool, replacements: Mapping[str, str]
     ) -> None:
         self.directory = directory
         self.processes = processes
@@ -132,9 +132,7 @@ class Store:
         self.web_ca = Authority("the store's public door")
         self.identities = Identities(directory / "identities", self.mesh_ca)
         ports = iter(free_ports(3 * len(SERVICES) + 6))
-        self.ports = {
-            name: Ports(inbound=next(ports), local=next(ports), outbound=next(ports)) for name in SERVICES
-        }
+        self.ports = {name: Ports(inbound=next(ports), local=next(ports), outbound=next(ports)) for name in SERVICES}
         self.authz_port, self.admin_port = next(ports), next(ports)
         self.idp = ProviderServer(next(ports))
         self.partner_idp = ProviderServer(next(ports))
@@ -200,19 +198,23 @@ class Store:
             process.wait_ready(lambda service=service: self._answers(service))
 
     def applications(self) -> list[Application]:
-        return [
-            Application(name, ports.local, outbound=ports.outbound) for name, ports in self.ports.items()
-        ]
+        return [Application(name, ports.local, outbound=ports.outbound) for name, ports in self.ports.items()]
 
     def envoy_values(self, service: Service) -> dict[str, object]:
         """What fills the template of one service's Envoy."""
         ports = self.ports[service.name]
         return {
-            "NODE": service.name, "LISTEN": "127.0.0.1", "PORT": ports.inbound, "LOCAL_PORT": ports.local,
-            "OUTBOUND_PORT": ports.outbound, "CA": self.mesh_ca_file,
+            "NODE": service.name,
+            "LISTEN": "127.0.0.1",
+            "PORT": ports.inbound,
+            "LOCAL_PORT": ports.local,
+            "OUTBOUND_PORT": ports.outbound,
+            "CA": self.mesh_ca_file,
             "EDGE_CERTIFICATE": self.directory / "edge.pem",
             "IDENTITY": self.identities.directory / service.name / "identity.yaml",
-            "AUTHZ_HOST": "127.0.0.1", "AUTHZ_PORT": self.authz_port, "AUTHZ_ID": AUTHZ_ID,
+            "AUTHZ_HOST": "127.0.0.1",
+            "AUTHZ_PORT": self.authz_port,
+            "AUTHZ_ID": AUTHZ_ID,
             "ENCODE_RAW_HEADERS": str(self._raw_headers).lower(),
         }
 
@@ -235,18 +237,28 @@ class Store:
 
     def _upstream(self, service: Service) -> dict[str, object]:
         return {
-            "UPSTREAM": service.name, "UPSTREAM_HOST": service.host, "UPSTREAM_ADDRESS": "127.0.0.1",
-            "UPSTREAM_PORT": self.ports[service.name].inbound, "UPSTREAM_ID": service.spiffe_id,
+            "UPSTREAM": service.name,
+            "UPSTREAM_HOST": service.host,
+            "UPSTREAM_ADDRESS": "127.0.0.1",
+            "UPSTREAM_PORT": self.ports[service.name].inbound,
+            "UPSTREAM_ID": service.spiffe_id,
             "PREFIX": PREFIXES.get(service.name, "/"),
         }
 
     def _authz_configuration(self) -> str:
         may_connect = ", ".join(service.spiffe_id for service in SERVICES.values())
-        return envoys.fill((Path(__file__).parent / "authz.yaml").read_text(), {
-            "POLICY": self.policy, "PORT": self.authz_port, "ADMIN_PORT": self.admin_port,
-            "SVID": self.identities.svid("authz"), "CA": self.mesh_ca_file, "MAY_CONNECT": may_connect,
-            "AUDIT": self.audit.file,
-        })
+        return envoys.fill(
+            (Path(__file__).parent / "authz.yaml").read_text(),
+            {
+                "POLICY": self.policy,
+                "PORT": self.authz_port,
+                "ADMIN_PORT": self.admin_port,
+                "SVID": self.identities.svid("authz"),
+                "CA": self.mesh_ca_file,
+                "MAY_CONNECT": may_connect,
+                "AUDIT": self.audit.file,
+            },
+        )
 
 
 @contextlib.contextmanager

@@ -38,7 +38,17 @@ _UID: Final = os.getuid() or 10001
 """Whom the containers run as: whoever owns the folders that they mount, never root."""
 _NUMBERS: Final = itertools.count(1)
 _FOLDERS: Final = (
-    "ca", "public", "callers", "secrets", "audit", "bundles", "authz", "redis", "redis-data", "idp", "partner-idp",
+    "ca",
+    "public",
+    "callers",
+    "secrets",
+    "audit",
+    "bundles",
+    "authz",
+    "redis",
+    "redis-data",
+    "idp",
+    "partner-idp",
     "gateway",
 )
 
@@ -66,7 +76,11 @@ class Cluster:
         self._start_provider()
 
     def start_authz(
-        self, name: str, *, image: str = images.AUTHZ, environment: Mapping[str, str] | None = None,
+        self,
+        name: str,
+        *,
+        image: str = images.AUTHZ,
+        environment: Mapping[str, str] | None = None,
         mounts: Mapping[Path, str] | None = None,
     ) -> DockerContainer:
         """One more replica; returns once its health check says that it serves."""
@@ -214,9 +228,15 @@ class Cluster:
     def _start_redis(self) -> DockerContainer:
         redis = self._container("redis", images.REDIS, **_limits())
         options = {
-            "aclfile": "/store/redis/users.acl", "port": "0", "tls-port": "6379", "tls-auth-clients": "no",
-            "tls-cert-file": "/store/redis/tls.pem", "tls-key-file": "/store/redis/tls.pem",
-            "tls-ca-cert-file": "/store/public/web-ca.pem", "dir": "/data", "appendonly": "yes",
+            "aclfile": "/store/redis/users.acl",
+            "port": "0",
+            "tls-port": "6379",
+            "tls-auth-clients": "no",
+            "tls-cert-file": "/store/redis/tls.pem",
+            "tls-key-file": "/store/redis/tls.pem",
+            "tls-ca-cert-file": "/store/public/web-ca.pem",
+            "dir": "/data",
+            "appendonly": "yes",
         }
         redis.with_command("redis-server " + " ".join(f"--{name} {value}" for name, value in options.items()))
         self._mount(redis, "redis", "public")
@@ -318,8 +338,12 @@ _OFTEN: Final = {"test": ["CMD", "authz", "health"], "interval": 10**9, "timeout
 def _limits(*, memory: str = "128m") -> dict[str, Any]:
     """As in docker-compose.yml."""
     return {
-        "user": f"{_UID}:{_UID}", "read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"],
-        "mem_limit": memory, "pids_limit": 128,
+        "user": f"{_UID}:{_UID}",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": memory,
+        "pids_limit": 128,
     }
 
 

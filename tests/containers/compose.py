@@ -42,8 +42,13 @@ class Compose(DockerCompose):
 
     def _run_command(self, cmd: str | list[str], context: str | None = None) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
-            cmd, cwd=context or str(self.context), env=self._environment, stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=_LIMIT, check=False,
+            cmd,
+            cwd=context or str(self.context),
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LIMIT,
+            check=False,
         )
         assert done.returncode == 0, (done.stdout + done.stderr).decode()[-4000:] + self._why()
         return done
@@ -89,5 +94,3 @@ def composed(*, profiles: list[str] | None = None, environment: dict[str, str] |
         stack.callback(compose.stop)
         compose.start()
         yield compose
-
-

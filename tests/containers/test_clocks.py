@@ -26,12 +26,7 @@ def apart() -> Iterator[Cluster]:
 
 @pytest.mark.parametrize(
     ("offset", "status", "reason"),
-    [
-        ("-20s", 200, ""),
-        ("+30m", 401, "token_expired"),
-        ("-45s", 401, "token_not_yet_valid"),
-        ("+90m", 403, ""),
-    ],
+    [("-20s", 200, ""), ("+30m", 401, "token_expired"), ("-45s", 401, "token_not_yet_valid"), ("+90m", 403, "")],
 )
 def test_a_clock_that_is_wrong_denies(apart: Cluster, clocks: str, offset: str, status: int, reason: str) -> None:
     """Within the leeway nothing changes. Beyond it a fresh token is expired or not yet valid; so far off that Envoy's

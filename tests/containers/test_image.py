@@ -129,12 +129,21 @@ def test_sigterm_ends_it_cleanly(served: Container) -> None:
 
 def _serve(engine: docker.DockerClient) -> Container:
     environment = {
-        "AUTHZ_POLICY_DIR": "/policy", "AUTHZ_LISTEN": "127.0.0.1:9000,unix:/run/authz/authz.sock",
-        "AUTHZ_HEALTH_WAIT": "0s", "AUTHZ_LOG__FORMAT": "text",
+        "AUTHZ_POLICY_DIR": "/policy",
+        "AUTHZ_LISTEN": "127.0.0.1:9000,unix:/run/authz/authz.sock",
+        "AUTHZ_HEALTH_WAIT": "0s",
+        "AUTHZ_LOG__FORMAT": "text",
     }
     return engine.containers.run(
-        images.AUTHZ, detach=True, read_only=True, cap_drop=["ALL"], network_mode="none", environment=environment,
-        security_opt=["no-new-privileges:true"], tmpfs={"/run/authz": "uid=10001"}, labels={daemon.LABEL: daemon.RUN},
+        images.AUTHZ,
+        detach=True,
+        read_only=True,
+        cap_drop=["ALL"],
+        network_mode="none",
+        environment=environment,
+        security_opt=["no-new-privileges:true"],
+        tmpfs={"/run/authz": "uid=10001"},
+        labels={daemon.LABEL: daemon.RUN},
         volumes={_POLICY: {"bind": "/policy", "mode": "ro"}},
     )
 
@@ -159,7 +168,11 @@ def _state(container: Container) -> dict[str, object]:
 
 def _run(engine: docker.DockerClient, *command: str, entrypoint: str | None = None) -> str:
     output = engine.containers.run(
-        images.AUTHZ, list(command), entrypoint=entrypoint, remove=True, network_mode="none",
+        images.AUTHZ,
+        list(command),
+        entrypoint=entrypoint,
+        remove=True,
+        network_mode="none",
         labels={daemon.LABEL: daemon.RUN},
     )
     return output.decode().strip()

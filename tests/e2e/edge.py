@@ -76,9 +76,15 @@ class Edge:
         name = f"authz-{len(self.instances)}"
         audit = self.directory / f"{name}.jsonl"
         flags = {
-            "policy_dir": str(self.policy), "listen": f"127.0.0.1:{port}", "admin_listen": f"127.0.0.1:{admin_port}",
-            "reload_interval": "100ms", "health_wait": "0s", "drain_grace": "5s", "keys_cooldown": "1s",
-            "audit_file": str(audit), **settings,
+            "policy_dir": str(self.policy),
+            "listen": f"127.0.0.1:{port}",
+            "admin_listen": f"127.0.0.1:{admin_port}",
+            "reload_interval": "100ms",
+            "health_wait": "0s",
+            "drain_grace": "5s",
+            "keys_cooldown": "1s",
+            "audit_file": str(audit),
+            **settings,
         }
         options = [part for flag, value in flags.items() for part in (f"--{flag.replace('_', '-')}", value)]
         process = self.processes.start(name, [sys.executable, "-m", "authz", "serve", *options])
@@ -88,7 +94,12 @@ class Edge:
         return instance
 
     def start_envoy(
-        self, *, raw: bool = True, authz_ports: tuple[int, ...] = (), local_port: int = 0, tunnels: bool = False,
+        self,
+        *,
+        raw: bool = True,
+        authz_ports: tuple[int, ...] = (),
+        local_port: int = 0,
+        tunnels: bool = False,
         authz_socket: Path | None = None,
     ) -> Process:
         """One Envoy; with several `authz_ports` its cluster has all of them, health-checked as at the gateway.
@@ -99,8 +110,11 @@ class Edge:
         ports = authz_ports or (self.authz.port,)
         configuration = self.directory / f"envoy-{port}.yaml"
         values = {
-            "LISTEN": "127.0.0.1", "PORT": port, "LOCAL_PORT": local_port or self.application.port,
-            "AUTHZ_PORT": ports[0], "ENCODE_RAW_HEADERS": str(raw).lower(),
+            "LISTEN": "127.0.0.1",
+            "PORT": port,
+            "LOCAL_PORT": local_port or self.application.port,
+            "AUTHZ_PORT": ports[0],
+            "ENCODE_RAW_HEADERS": str(raw).lower(),
         }
         text = envoys.render("edge-single.yaml", values)
         text = _with_replacements(text, ports[1:]) if ports[1:] else text
@@ -111,8 +125,14 @@ class Edge:
         return process
 
     def send(
-        self, method: str, target: str, *, token: str = "", headers: Mapping[str, str] | None = None,
-        raw: bool = True, host: str = HOST,
+        self,
+        method: str,
+        target: str,
+        *,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+        raw: bool = True,
+        host: str = HOST,
     ) -> Answer:
         """One request through an Envoy, on a connection of its own."""
         credential = {"Authorization": f"Bearer {token}"} if token else {}
@@ -210,8 +230,17 @@ def _with_tunnels(text: str) -> str:
 
 def _gateway() -> dict[str, Any]:
     names = (
-        "NODE", "LISTEN", "PORT", "EDGE_CERTIFICATE", "IDENTITY", "CA", "LOCAL_PORT", "AUTHZ_HOST", "AUTHZ_PORT",
-        "AUTHZ_ID", "ENCODE_RAW_HEADERS",
+        "NODE",
+        "LISTEN",
+        "PORT",
+        "EDGE_CERTIFICATE",
+        "IDENTITY",
+        "CA",
+        "LOCAL_PORT",
+        "AUTHZ_HOST",
+        "AUTHZ_PORT",
+        "AUTHZ_ID",
+        "ENCODE_RAW_HEADERS",
     )
     configuration: dict[str, Any] = yaml.safe_load(envoys.render("gateway.yaml", dict.fromkeys(names, "0")))
     return configuration

@@ -18,13 +18,7 @@ class Load:
     """
 
     def __init__(
-        self,
-        port: int,
-        target: str,
-        headers: Mapping[str, str],
-        *,
-        threads: int = 2,
-        tls: ssl.SSLContext | None = None,
+        self, port: int, target: str, headers: Mapping[str, str], *, threads: int = 2, tls: ssl.SSLContext | None = None
     ) -> None:
         self._port = port
         self._tls = tls

@@ -46,14 +46,21 @@ def test_the_application_learns_the_issuer_with_the_subject(edge: Edge, alice: s
 
     assert [headers["x-authz-subject"] for headers in seen] == ["alice", "alice"]
     assert [headers["x-authz-issuer"] for headers in seen] == [
-        edge.idp.provider.issuer, edge.partner_idp.provider.issuer,
+        edge.idp.provider.issuer,
+        edge.partner_idp.provider.issuer,
     ]
 
 
-@pytest.mark.parametrize(("claims", "status"), [
-    ({}, 403), ({"blocked": True}, 403), ({"blocked": "no"}, 403), ({"blocked": None}, 403),
-    ({"blocked": False}, 200),
-])
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({}, 403),
+        ({"blocked": True}, 403),
+        ({"blocked": "no"}, 403),
+        ({"blocked": None}, 403),
+        ({"blocked": False}, 200),
+    ],
+)
 def test_a_claim_left_out_under_not_denies(edge: Edge, claims: dict[str, object], status: int) -> None:
     """`not` needs to know: only a claim that is there and comparable can hold somebody off the list."""
     token = edge.idp.provider.odd_token("alice", changes=claims)
@@ -87,7 +94,7 @@ ODDITIES: list[tuple[str, str, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("method", "target", "headers"), ODDITIES)
 def test_both_header_modes_give_the_same_decision(
-    edge: Edge, method: str, target: str, headers: dict[str, str],
+    edge: Edge, method: str, target: str, headers: dict[str, str]
 ) -> None:
     """`encode_raw_headers` on or off: same status, same reason, same sight of the application."""
     raw, joined = (edge.send(method, target, headers=headers, raw=raw) for raw in (True, False))
@@ -113,6 +120,7 @@ def _seen(document: dict[str, object]) -> dict[str, str]:
 
 def _identity(document: dict[str, object]) -> dict[str, str]:
     return {
-        name: value for name, value in _seen(document).items()
+        name: value
+        for name, value in _seen(document).items()
         if name.replace("_", "-").startswith("x-authz-") and name != "x-authz-decision-id"
     }

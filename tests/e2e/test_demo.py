@@ -20,7 +20,7 @@ _COMMAND = [sys.executable, "-m", "examples.store.demo"]
 def test_the_demo_passes_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Exit code 0, a line for each scenario, the reload shown, every process and file gone."""
     result = subprocess.run(
-        _COMMAND, cwd=_ROOT, env=_environment(tmp_path), capture_output=True, text=True, timeout=90, check=False,
+        _COMMAND, cwd=_ROOT, env=_environment(tmp_path), capture_output=True, text=True, timeout=90, check=False
     )
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -38,8 +38,7 @@ def test_stopping_the_demo_stops_all_of_it(tmp_path: Path, number: signal.Signal
     files.mkdir()
     with output.open("w") as stream:
         demo = subprocess.Popen(
-            [*_COMMAND, "--keep-running"], cwd=_ROOT, env=_environment(files), stdout=stream,
-            stderr=subprocess.STDOUT,
+            [*_COMMAND, "--keep-running"], cwd=_ROOT, env=_environment(files), stdout=stream, stderr=subprocess.STDOUT
         )
     try:
         wait_for("the demo", lambda: "Ctrl-C" in output.read_text() or demo.poll() is not None, within=40)

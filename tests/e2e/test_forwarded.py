@@ -37,8 +37,11 @@ class Forwarding:
         _manager(inbound)["forward_client_cert_details"] = "APPEND_FORWARD"
         _start(store, "appending", inbound, self.orders)
         upstream = {
-            "UPSTREAM": "orders", "UPSTREAM_HOST": _ORDERS.host, "UPSTREAM_ADDRESS": "127.0.0.1",
-            "UPSTREAM_PORT": self.orders, "UPSTREAM_ID": _ORDERS.spiffe_id,
+            "UPSTREAM": "orders",
+            "UPSTREAM_HOST": _ORDERS.host,
+            "UPSTREAM_ADDRESS": "127.0.0.1",
+            "UPSTREAM_PORT": self.orders,
+            "UPSTREAM_ID": _ORDERS.spiffe_id,
         }
         proxy = _sidecar(store, "gateway", self.proxy, second, upstream)
         del _manager(proxy)["http_filters"][0]
@@ -94,9 +97,7 @@ def test_the_header_counts_from_a_trusted_proxy_only(forwarding: Forwarding, cal
     assert (answer.status, reason) == (403, "workload_missing")
 
 
-def _sidecar(
-    store: Store, service: str, port: int, outbound: int, *upstreams: dict[str, object],
-) -> dict[str, Any]:
+def _sidecar(store: Store, service: str, port: int, outbound: int, *upstreams: dict[str, object]) -> dict[str, Any]:
     values = store.envoy_values(SERVICES[service]) | {"PORT": port, "OUTBOUND_PORT": outbound}
     configuration: dict[str, Any] = yaml.safe_load(envoys.render("sidecar.yaml", values, upstreams))
     return configuration

@@ -45,11 +45,10 @@ def test_a_preflight_needs_no_token(edge: Edge) -> None:
     assert answer.document["method"] == "OPTIONS"
 
 
-@pytest.mark.parametrize("headers", [
-    {**_ORIGIN, "Access-Control-Request-Method": "DELETE"},
-    _ORIGIN,
-    {"Access-Control-Request-Method": "PUT"},
-])
+@pytest.mark.parametrize(
+    "headers",
+    [{**_ORIGIN, "Access-Control-Request-Method": "DELETE"}, _ORIGIN, {"Access-Control-Request-Method": "PUT"}],
+)
 def test_any_other_options_request_is_refused(edge: Edge, headers: dict[str, str]) -> None:
     """A method that no route has, or what isn't a preflight at all."""
     answer = edge.send("OPTIONS", "/both", headers=headers)

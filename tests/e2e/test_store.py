@@ -26,9 +26,18 @@ def test_the_table_shows_every_kind_of_refusal() -> None:
     reasons = {scenario.reason for scenario in SCENARIOS}
 
     assert reasons >= {
-        "credential_missing", "token_expired", "audience_mismatch", "issuer_unknown", "claim_mismatch",
-        "workload_not_permitted", "workload_missing", "destination_unmatched", "path_not_canonical",
-        "method_unmatched", "route_unmatched", "allowed",
+        "credential_missing",
+        "token_expired",
+        "audience_mismatch",
+        "issuer_unknown",
+        "claim_mismatch",
+        "workload_not_permitted",
+        "workload_missing",
+        "destination_unmatched",
+        "path_not_canonical",
+        "method_unmatched",
+        "route_unmatched",
+        "allowed",
     }
 
 
@@ -72,7 +81,8 @@ def _beside(store: Store, service: str, *, identity: str) -> int:
     port, outbound = free_ports(2)
     configuration = store.directory / f"envoy-{service}-as-{identity}.yaml"
     values = store.envoy_values(SERVICES[service]) | {
-        "PORT": port, "OUTBOUND_PORT": outbound,
+        "PORT": port,
+        "OUTBOUND_PORT": outbound,
         "IDENTITY": store.identities.directory / identity / "identity.yaml",
     }
     configuration.write_text(envoys.render("sidecar.yaml", values))

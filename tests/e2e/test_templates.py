@@ -13,8 +13,12 @@ from examples.store.ca import Authority
 
 _UPSTREAMS = [
     {
-        "UPSTREAM": name, "UPSTREAM_HOST": f"{name}.shop.example", "UPSTREAM_ADDRESS": "127.0.0.1",
-        "UPSTREAM_PORT": 8443, "UPSTREAM_ID": f"spiffe://shop.example/ns/shop/sa/{name}", "PREFIX": f"/{name}/",
+        "UPSTREAM": name,
+        "UPSTREAM_HOST": f"{name}.shop.example",
+        "UPSTREAM_ADDRESS": "127.0.0.1",
+        "UPSTREAM_PORT": 8443,
+        "UPSTREAM_ID": f"spiffe://shop.example/ns/shop/sa/{name}",
+        "PREFIX": f"/{name}/",
     }
     for name in ("orders", "payments")
 ]
@@ -29,7 +33,7 @@ def test_envoy_accepts_each_template(tmp_path: Path, template: str, raw_headers:
     configuration.write_text(filled(tmp_path, template, raw_headers))
 
     result = subprocess.run(
-        envoys.command(configuration, validate=True), capture_output=True, text=True, timeout=60, check=False,
+        envoys.command(configuration, validate=True), capture_output=True, text=True, timeout=60, check=False
     )
 
     assert result.returncode == 0, result.stderr
@@ -82,19 +86,33 @@ def filled(directory: Path, template: str, raw_headers: str) -> str:
     identity = directory / "identity.yaml"
     svid = {"SVID": directory / "svid.pem", "SVID_DIRECTORY": directory}
     identity.write_text(envoys.render("identity.yaml", svid))
-    return envoys.render(template, {
-        "NODE": "test", "HOST": "www.shop.example", "LISTEN": "127.0.0.1", "PORT": 8443, "OUTBOUND_PORT": 8081,
-        "LOCAL_PORT": 8080, "CA": directory / "ca.pem", "EDGE_CERTIFICATE": directory / "edge.pem",
-        "IDENTITY": identity, "AUTHZ_HOST": "127.0.0.1", "AUTHZ_PORT": 9000,
-        "AUTHZ_ID": "spiffe://shop.example/ns/authz/sa/authz", "ENCODE_RAW_HEADERS": raw_headers,
-    }, _UPSTREAMS)
+    return envoys.render(
+        template,
+        {
+            "NODE": "test",
+            "HOST": "www.shop.example",
+            "LISTEN": "127.0.0.1",
+            "PORT": 8443,
+            "OUTBOUND_PORT": 8081,
+            "LOCAL_PORT": 8080,
+            "CA": directory / "ca.pem",
+            "EDGE_CERTIFICATE": directory / "edge.pem",
+            "IDENTITY": identity,
+            "AUTHZ_HOST": "127.0.0.1",
+            "AUTHZ_PORT": 9000,
+            "AUTHZ_ID": "spiffe://shop.example/ns/authz/sa/authz",
+            "ENCODE_RAW_HEADERS": raw_headers,
+        },
+        _UPSTREAMS,
+    )
 
 
 def _managers(configuration: dict[str, dict[str, list[dict[str, object]]]]) -> list[dict[str, object]]:
     """The HTTP connection managers of all listeners but the loopback one for a service's own calls."""
     return [
         network_filter["typed_config"]
-        for listener in configuration["static_resources"]["listeners"] if listener.get("name") != "outbound"
+        for listener in configuration["static_resources"]["listeners"]
+        if listener.get("name") != "outbound"
         for chain in listener["filter_chains"]
         for network_filter in chain["filters"]
     ]

@@ -21,8 +21,11 @@ class Decided:
 
 def permit() -> Permit:
     return Permit(
-        route="orders.read", policy="orders", alternative=0,
-        set_headers=(("x-authz-route", "orders/orders.read"),), remove_headers=("x-authz-subject",),
+        route="orders.read",
+        policy="orders",
+        alternative=0,
+        set_headers=(("x-authz-route", "orders/orders.read"),),
+        remove_headers=("x-authz-subject",),
     )
 
 

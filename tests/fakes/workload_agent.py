@@ -51,8 +51,11 @@ class WorkloadAgent:
             self._server = None
 
     def hand_out(
-        self, *svids: tuple[str, Issued], authorities: Mapping[str, Sequence[Issued]],
-        token_keys: Mapping[str, Sequence[Mapping[str, Any]]] | None = None, chain: Sequence[Issued] = (),
+        self,
+        *svids: tuple[str, Issued],
+        authorities: Mapping[str, Sequence[Issued]],
+        token_keys: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+        chain: Sequence[Issued] = (),
     ) -> None:
         """From now on this; whoever listens is told."""
         self._svids = [(spiffe_id, issued, chain) for spiffe_id, issued in svids]
@@ -67,14 +70,17 @@ class WorkloadAgent:
         for _ in self._turns(context):
             svids = [
                 workload_pb2.X509SVID(
-                    spiffe_id=spiffe_id, x509_svid=b"".join(_der(each) for each in (issued, *chain)),
-                    x509_svid_key=_key(issued), bundle=b"".join(map(_der, self._authorities[TRUST_DOMAIN])),
+                    spiffe_id=spiffe_id,
+                    x509_svid=b"".join(_der(each) for each in (issued, *chain)),
+                    x509_svid_key=_key(issued),
+                    bundle=b"".join(map(_der, self._authorities[TRUST_DOMAIN])),
                 )
                 for spiffe_id, issued, chain in self._svids
             ]
             federated = {
                 f"spiffe://{domain}": b"".join(map(_der, authorities))
-                for domain, authorities in self._authorities.items() if domain != TRUST_DOMAIN
+                for domain, authorities in self._authorities.items()
+                if domain != TRUST_DOMAIN
             }
             octets = {f"spiffe://{domain}": given for domain, given in self.federated.items()}
             yield workload_pb2.X509SVIDResponse(svids=svids, federated_bundles=federated | octets)
@@ -83,10 +89,12 @@ class WorkloadAgent:
         if self.refuse_tokens is not None:
             context.abort(self.refuse_tokens, "as the test says")
         for _ in self._turns(context):
-            yield workload_pb2.JWTBundlesResponse(bundles={
-                f"spiffe://{domain}": json.dumps({"keys": list(keys)}).encode()
-                for domain, keys in self._token_keys.items()
-            })
+            yield workload_pb2.JWTBundlesResponse(
+                bundles={
+                    f"spiffe://{domain}": json.dumps({"keys": list(keys)}).encode()
+                    for domain, keys in self._token_keys.items()
+                }
+            )
 
     def FetchX509Bundles(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         raise AssertionError("nobody asks for this")

@@ -82,20 +82,31 @@ def test_an_endpoint_below_an_intermediate_shows_its_chain(tmp_path: Path) -> No
 OTHER_ROOT = make_authority(name="stranger", begin=NOW - HOUR, end=NOW + HOUR)
 
 
-@pytest.mark.parametrize("shown", [
-    leaf("spiffe://shop.example/ns/shop/sa/frontend"),
-    leaf("spiffe://partner.example/spire/server"),
-    leaf(issuer=OTHER_ROOT),
-    leaf(uris=[SERVER, "spiffe://shop.example/other"]),
-    leaf(uris=[], dns=["localhost"]),
-    leaf(purposes=[ExtendedKeyUsageOID.CLIENT_AUTH]),
-    leaf(begin=NOW - 2 * HOUR, end=NOW - HOUR),
-    leaf(usage=key_usage(crl_sign=True)),
-    issue(subject="self", uris=[SERVER], dns=["localhost"], begin=NOW - HOUR, end=NOW + HOUR),
-], ids=[
-    "another-id", "another-domain", "another-authority", "two-ids", "web-certificate", "client-only", "expired",
-    "no-signature-usage", "self-signed",
-])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        leaf("spiffe://shop.example/ns/shop/sa/frontend"),
+        leaf("spiffe://partner.example/spire/server"),
+        leaf(issuer=OTHER_ROOT),
+        leaf(uris=[SERVER, "spiffe://shop.example/other"]),
+        leaf(uris=[], dns=["localhost"]),
+        leaf(purposes=[ExtendedKeyUsageOID.CLIENT_AUTH]),
+        leaf(begin=NOW - 2 * HOUR, end=NOW - HOUR),
+        leaf(usage=key_usage(crl_sign=True)),
+        issue(subject="self", uris=[SERVER], dns=["localhost"], begin=NOW - HOUR, end=NOW + HOUR),
+    ],
+    ids=[
+        "another-id",
+        "another-domain",
+        "another-authority",
+        "two-ids",
+        "web-certificate",
+        "client-only",
+        "expired",
+        "no-signature-usage",
+        "self-signed",
+    ],
+)
 def test_nobody_else_is_asked_anything(tmp_path: Path, shown: Issued) -> None:
     """The request isn't even sent."""
     heads: list[bytes] = []
@@ -119,9 +130,11 @@ def test_without_a_bundle_nobody_can_be_judged() -> None:
 @contextmanager
 def store_of(directory: Path, **endpoints: BundleEndpoint) -> Iterator[BundleStore]:
     """A running store for trust domains `NAME.example`."""
-    fetcher = Fetcher(RULES if not (directory / "ca.pem").exists() else FetchRules(
-        timeout=2.0, max_bytes=20_000, allow_private=True, ca_file=directory / "ca.pem",
-    ))
+    fetcher = Fetcher(
+        RULES
+        if not (directory / "ca.pem").exists()
+        else FetchRules(timeout=2.0, max_bytes=20_000, allow_private=True, ca_file=directory / "ca.pem")
+    )
     store = BundleStore(directory, fetch=fetcher.get)
     bundles = {f"{name}.example": endpoint for name, endpoint in endpoints.items()}
     assert store.reconfigure(TrustSettings(bundles=bundles, verified_by=PeerVerification.CERTIFICATE)) == ()
@@ -148,7 +161,9 @@ def test_https_spiffe_from_bootstrap_to_the_next_authority(tmp_path: Path) -> No
 
     with serving(handle, context) as port:
         endpoint = BundleEndpoint(
-            url=f"https://localhost:{port}/", profile=EndpointProfile.SPIFFE, endpoint_id=SpiffeId.parse(SERVER),
+            url=f"https://localhost:{port}/",
+            profile=EndpointProfile.SPIFFE,
+            endpoint_id=SpiffeId.parse(SERVER),
             bootstrap="first.json",
         )
         with store_of(tmp_path, shop=endpoint) as store:
@@ -157,23 +172,27 @@ def test_https_spiffe_from_bootstrap_to_the_next_authority(tmp_path: Path) -> No
             context_of(tmp_path, leaf(issuer=second))
             context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
             served[0] = edition(second, sequence=3)
-            source = store.prepare(TrustSettings(
-                bundles={TRUST_DOMAIN: endpoint}, verified_by=PeerVerification.CERTIFICATE,
-            )).sources[TRUST_DOMAIN][1]
+            source = store.prepare(
+                TrustSettings(bundles={TRUST_DOMAIN: endpoint}, verified_by=PeerVerification.CERTIFICATE)
+            ).sources[TRUST_DOMAIN][1]
             assert isinstance(source, EndpointBundle)
             source.ask()  # A minute is too long for a test.
             until(lambda: state_of(store).size == 1)
             assert state_of(store).error == ""
 
 
-@pytest.mark.parametrize(("handle", "cause"), [
-    (answer(b"", status="302 Found", headers="Location: https://localhost/\r\n"), Cause.REDIRECT),
-    (answer(b"x" * 20_001), Cause.SIZE),
-    (answer(b"", status="503 Busy"), Cause.STATUS),
-    (answer(b"<html>"), Cause.CONTENT),
-    (answer(b'{"keys": []}'), Cause.CONTENT),
-    (lambda connection, _: time.sleep(2.5), Cause.TIMEOUT),
-], ids=["redirect", "huge", "busy", "html", "empty", "slow"])
+@pytest.mark.parametrize(
+    ("handle", "cause"),
+    [
+        (answer(b"", status="302 Found", headers="Location: https://localhost/\r\n"), Cause.REDIRECT),
+        (answer(b"x" * 20_001), Cause.SIZE),
+        (answer(b"", status="503 Busy"), Cause.STATUS),
+        (answer(b"<html>"), Cause.CONTENT),
+        (answer(b'{"keys": []}'), Cause.CONTENT),
+        (lambda connection, _: time.sleep(2.5), Cause.TIMEOUT),
+    ],
+    ids=["redirect", "huge", "busy", "html", "empty", "slow"],
+)
 def test_what_is_no_bundle_leaves_none(tmp_path: Path, handle: Handle, cause: Cause) -> None:
     """And the state says which it was."""
     context = web_context(tmp_path)
@@ -200,7 +219,8 @@ def test_one_endpoint_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
         serving(hang, context) as slow,
         serving(answer(edition()), context) as quick,
         store_of(
-            tmp_path, shop=BundleEndpoint(url=f"https://localhost:{quick}/"),
+            tmp_path,
+            shop=BundleEndpoint(url=f"https://localhost:{quick}/"),
             slow=BundleEndpoint(url=f"https://localhost:{slow}/"),
         ) as store,
     ):

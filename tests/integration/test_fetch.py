@@ -71,6 +71,7 @@ def test_a_body_over_the_limit_is_refused_by_its_announced_length() -> None:
 
 def test_a_body_over_the_limit_is_refused_while_it_streams() -> None:
     """A server that announces nothing gets no further."""
+
     def handle(connection: socket.socket, _: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
@@ -89,6 +90,7 @@ def test_a_compressed_answer_is_refused() -> None:
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"])
 def test_a_server_that_drips_can_not_stretch_the_time(start: bytes) -> None:
     """The limit is on the whole exchange, not on each octet: head, headers and body alike."""
+
     def handle(connection: socket.socket, _: bytes) -> None:
         connection.sendall(start)
         pause = threading.Event()

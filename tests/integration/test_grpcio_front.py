@@ -244,10 +244,7 @@ def test_reflection_lists_and_describes_the_service(start: Start) -> None:
 
     names = {service.name for service in listed.list_services_response.service}
     assert {SERVICE, "grpc.health.v1.Health"} <= names
-    files = [
-        FileDescriptorProto.FromString(text)
-        for text in described.file_descriptor_response.file_descriptor_proto
-    ]
+    files = [FileDescriptorProto.FromString(text) for text in described.file_descriptor_response.file_descriptor_proto]
     assert any(service.method[0].name == "Check" for file in files for service in file.service)
     channel.close()
 
@@ -309,8 +306,7 @@ class Mesh:
         self._directory = directory
         self.ca = Authority()
         self.files = TlsFiles(
-            certificate=str(directory / "tls.crt"), key=str(directory / "tls.key"),
-            client_ca=str(directory / "ca.crt"),
+            certificate=str(directory / "tls.crt"), key=str(directory / "tls.key"), client_ca=str(directory / "ca.crt")
         )
         self.rotate(self.ca)
 
@@ -328,7 +324,7 @@ class Mesh:
 
     def check(self, port: int, pair: Pair | None, ca: Authority | None = None) -> int:
         credentials = grpc.ssl_channel_credentials(
-            (ca or self.ca).certificate, pair.key if pair else None, pair.certificate if pair else None,
+            (ca or self.ca).certificate, pair.key if pair else None, pair.certificate if pair else None
         )
         options = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.secure_channel(f"localhost:{port}", credentials, options=options) as channel:
@@ -347,9 +343,9 @@ def test_a_proxy_on_the_list_may_ask(start: Start, mesh: Mesh) -> None:
     assert mesh.check(port, mesh.ca.leaf(GATEWAY)) == 0
 
 
-@pytest.mark.parametrize("uris", [
-    (), ("spiffe://shop.example/ns/shop/sa/orders",), (GATEWAY, "spiffe://shop.example/x"),
-])
+@pytest.mark.parametrize(
+    "uris", [(), ("spiffe://shop.example/ns/shop/sa/orders",), (GATEWAY, "spiffe://shop.example/x")]
+)
 def test_a_proxy_that_is_not_on_the_list_is_denied(start: Start, mesh: Mesh, uris: tuple[str, ...]) -> None:
     """A certificate of the right CA isn't enough; no decision is made."""
     recorder = ListRecorder()
@@ -398,9 +394,11 @@ def test_an_unreadable_key_is_said_in_words(start: Start, mesh: Mesh) -> None:
 
 def test_many_callers_get_their_own_answers(start: Start) -> None:
     """Concurrent calls on several connections are never cross-wired."""
+
     class Echo:
         def decide(self, request: Any, *, now: float, patience: Any = None) -> Any:
             from tests.fakes.deciders import Decided
+
             return Decided(permit(), revision=request.path.text)
 
     _, port = start(Echo(), threads=4)

@@ -49,10 +49,10 @@ def asking(handle: Handle, directory: Path) -> Iterator[Asked]:
     (directory / "secret").write_text("s3cr3t")
     with serving(handle) as port:
         settings = IntrospectionSettings(
-            endpoint=f"http://127.0.0.1:{port}/introspect", client_id="authz", credential_file="secret",
+            endpoint=f"http://127.0.0.1:{port}/introspect", client_id="authz", credential_file="secret"
         )
         issuer = IssuerSettings(
-            name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}), introspection=settings,
+            name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}), introspection=settings
         )
         introspector = Introspector(directory, Fetcher(RULES).post, limit=4)
         try:
@@ -85,17 +85,20 @@ def test_the_question_is_one_plain_post(tmp_path: Path) -> None:
     assert b"a%2Fb" not in head
 
 
-@pytest.mark.parametrize(("handle", "why"), [
-    (answer(ACTIVE, status="401 Unauthorized"), "status 401"),
-    (answer(ACTIVE, status="500 Oops"), "status 500"),
-    (answer(ACTIVE, status="302 Found", headers="Location: /other\r\n"), "redirect"),
-    (answer(b"<html>"), "JSON"),
-    (answer(b'{"sub": "alice"}'), "active"),
-    (answer(b'{"active": true, "pad": "' + b"x" * MAX_ANSWER_BYTES + b'"}'), "bytes"),
-    (answer(ACTIVE, headers="Content-Encoding: gzip\r\n"), "compressed"),
-    (lambda connection, head: connection.sendall(b"220 mail.example ESMTP\r\n"), "HTTP/1.1"),
-    (lambda connection, head: None, "HTTP/1.1"),
-])
+@pytest.mark.parametrize(
+    ("handle", "why"),
+    [
+        (answer(ACTIVE, status="401 Unauthorized"), "status 401"),
+        (answer(ACTIVE, status="500 Oops"), "status 500"),
+        (answer(ACTIVE, status="302 Found", headers="Location: /other\r\n"), "redirect"),
+        (answer(b"<html>"), "JSON"),
+        (answer(b'{"sub": "alice"}'), "active"),
+        (answer(b'{"active": true, "pad": "' + b"x" * MAX_ANSWER_BYTES + b'"}'), "bytes"),
+        (answer(ACTIVE, headers="Content-Encoding: gzip\r\n"), "compressed"),
+        (lambda connection, head: connection.sendall(b"220 mail.example ESMTP\r\n"), "HTTP/1.1"),
+        (lambda connection, head: None, "HTTP/1.1"),
+    ],
+)
 def test_a_server_that_lies_is_no_verdict(tmp_path: Path, handle: Handle, why: str) -> None:
     """Neither an allow nor "not active": the token's state isn't known."""
     with asking(handle, tmp_path) as asked:

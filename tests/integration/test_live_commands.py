@@ -71,7 +71,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_sound_issuer_is_shown_step_by_step(
-    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What was fetched, that the name matches, and each key."""
     provider.publish()
@@ -86,7 +86,7 @@ def test_a_sound_issuer_is_shown_step_by_step(
 
 
 def test_the_second_discovery_document_will_do(
-    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first one's absence is shown and is no fault."""
     provider.publish(path="oauth-authorization-server")
@@ -96,13 +96,16 @@ def test_the_second_discovery_document_will_do(
     assert "no" in said(capsys)[1].split()
 
 
-@pytest.mark.parametrize(("publish", "step"), [
-    ({"issuer": "http://127.0.0.1"}, "the discovery document names another issuer"),
-    ({"keys": b'{"keys": []}'}, "the key set holds no usable key"),
-    ({"keys": b"<html>"}, "a key set is a JSON object"),
-])
+@pytest.mark.parametrize(
+    ("publish", "step"),
+    [
+        ({"issuer": "http://127.0.0.1"}, "the discovery document names another issuer"),
+        ({"keys": b'{"keys": []}'}, "the key set holds no usable key"),
+        ({"keys": b"<html>"}, "a key set is a JSON object"),
+    ],
+)
 def test_an_issuer_that_answers_wrongly_is_exit_code_1(
-    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str], publish: dict[str, Any], step: str,
+    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str], publish: dict[str, Any], step: str
 ) -> None:
     """The step that failed is the last one."""
     provider.publish(**publish)
@@ -135,7 +138,7 @@ def test_json_and_a_key_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_an_unknown_issuer_and_a_broken_directory(
-    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Usage is 2, policy is 3."""
     provider.publish()

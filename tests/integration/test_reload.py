@@ -47,9 +47,7 @@ def test_a_swapped_mount_is_in_force_soon_and_a_faulty_one_is_reported(tmp_path:
 
     _mount(tmp_path, "v1", "/livez")
     keys = KeyStore(tmp_path, fetch=FakeProvider().get)
-    policies = PolicyDirectory(
-        tmp_path, keys=keys, bundles=BundleStore(tmp_path), report=report, interval=0.01,
-    )
+    policies = PolicyDirectory(tmp_path, keys=keys, bundles=BundleStore(tmp_path), report=report, interval=0.01)
     policies.load_first()
     assert reported.acquire(timeout=10)
     first = policies.current()

@@ -51,8 +51,17 @@ def start(policy: Path) -> Iterator[Start]:
 
     def begin(*arguments: str, listen: str = "127.0.0.1:0", wait: str = "0ms") -> RunningService:
         service = RunningService(
-            "--policy", str(policy), "--listen", listen, "--admin-listen", "127.0.0.1:0", "--health-wait", wait,
-            "--reload-interval", "100ms", *arguments,
+            "--policy",
+            str(policy),
+            "--listen",
+            listen,
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--health-wait",
+            wait,
+            "--reload-interval",
+            "100ms",
+            *arguments,
         )
         running.append(service)
         return service
@@ -182,14 +191,17 @@ def test_an_issuer_that_is_down_makes_only_its_own_routes_503(start: Start, poli
     assert code_of(f"127.0.0.1:{port}", "/orders/42") == 401
 
 
-@pytest.mark.parametrize(("arguments", "code", "said"), [
-    (["--policy", str(POLICIES / "platform-broken")], 3, "guardrails.yaml:3:7: error["),
-    (["--policy", "/nonexistent"], 5, "can't be served"),
-    (["--policy", str(POLICIES / "shop"), "--listen", "127.0.0.1:9", "--tls-cert", "/nonexistent"], 2, "tls.key"),
-    (["--config", "/nonexistent.yaml"], 2, "/nonexistent.yaml"),
-    (["--policy", str(POLICIES / "shop"), "--audit-file", "/nonexistent/audit.log"], 5, "/nonexistent/audit.log"),
-    (["--policy", str(POLICIES / "shop"), "--listen", "unix:/nonexistent/a.sock"], 5, "unix:/nonexistent/a.sock"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--policy", str(POLICIES / "platform-broken")], 3, "guardrails.yaml:3:7: error["),
+        (["--policy", "/nonexistent"], 5, "can't be served"),
+        (["--policy", str(POLICIES / "shop"), "--listen", "127.0.0.1:9", "--tls-cert", "/nonexistent"], 2, "tls.key"),
+        (["--config", "/nonexistent.yaml"], 2, "/nonexistent.yaml"),
+        (["--policy", str(POLICIES / "shop"), "--audit-file", "/nonexistent/audit.log"], 5, "/nonexistent/audit.log"),
+        (["--policy", str(POLICIES / "shop"), "--listen", "unix:/nonexistent/a.sock"], 5, "unix:/nonexistent/a.sock"),
+    ],
+)
 def test_what_cant_start_says_why_and_exits(arguments: list[str], code: int, said: str) -> None:
     """A code for scripts, a sentence for people, never a traceback."""
     ended = run("serve", "--admin-listen", "off", *arguments)
@@ -226,9 +238,21 @@ def test_an_unreadable_key_exits_with_5(tmp_path: Path) -> None:
         (tmp_path / name).write_text("nothing")
 
     ended = run(
-        "serve", "--policy", str(POLICIES / "shop"), "--admin-listen", "off", "--listen", "127.0.0.1:0",
-        "--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"),
-        "--tls-client-ca", str(tmp_path / "ca.crt"), "--tls-may-connect", ORDERS,
+        "serve",
+        "--policy",
+        str(POLICIES / "shop"),
+        "--admin-listen",
+        "off",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        str(tmp_path / "tls.crt"),
+        "--tls-key",
+        str(tmp_path / "tls.key"),
+        "--tls-client-ca",
+        str(tmp_path / "ca.crt"),
+        "--tls-may-connect",
+        ORDERS,
     )
 
     assert ended.returncode == 5
@@ -271,5 +295,5 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
     )

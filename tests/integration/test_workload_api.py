@@ -58,7 +58,9 @@ def agent(tmp_path: Path) -> Iterator[WorkloadAgent]:
 @pytest.fixture
 def api(agent: WorkloadAgent) -> Iterator[WorkloadApi]:
     around = Surroundings(
-        rules=RefreshRules(refresh=1.0, max_stale=60.0), clock=time.monotonic, random=lambda: 0.0,
+        rules=RefreshRules(refresh=1.0, max_stale=60.0),
+        clock=time.monotonic,
+        random=lambda: 0.0,
         report=lambda event: None,
     )
     api = WorkloadApi(agent.address, around)
@@ -79,7 +81,8 @@ def test_bundles_and_token_keys_come_and_change(agent: WorkloadAgent, api: Workl
     until(lambda: _size(api) == 1)
 
     agent.hand_out(
-        (AUTHZ, leaf(AUTHZ)), authorities={TRUST_DOMAIN: [ROOT, NEXT], PARTNER: [PARTNERS]},
+        (AUTHZ, leaf(AUTHZ)),
+        authorities={TRUST_DOMAIN: [ROOT, NEXT], PARTNER: [PARTNERS]},
         token_keys={TRUST_DOMAIN: [signing_key("ES256", "k").jwk(use="jwt-svid")]},
     )
 
@@ -115,7 +118,8 @@ def test_a_trust_domain_that_cant_be_read_takes_no_other_away(agent: WorkloadAge
     """One without X.509 authorities is sound, one with nonsense isn't; both leave ours alone."""
     agent.federated = {"tokens.example": b"", "broken.example": b"nonsense"}
     agent.hand_out(
-        (AUTHZ, leaf(AUTHZ)), authorities={TRUST_DOMAIN: [ROOT]},
+        (AUTHZ, leaf(AUTHZ)),
+        authorities={TRUST_DOMAIN: [ROOT]},
         token_keys={
             "tokens.example": [signing_key("ES256", "k").jwk(use=None), {"kty": "unheard-of", "kid": "x"}],
             "broken.example": [],
@@ -149,8 +153,16 @@ def test_the_service_shows_and_renews_what_the_agent_hands_out(agent: WorkloadAg
     agent.start()
     (tmp_path / "policies").mkdir()
     service = RunningService(
-        "--policy", str(tmp_path / "policies"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-        "--tls-workload-api", agent.address, "--tls-may-connect", GATEWAY,
+        "--policy",
+        str(tmp_path / "policies"),
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--tls-workload-api",
+        agent.address,
+        "--tls-may-connect",
+        GATEWAY,
     )
     try:
         admin = service.event("admin")["port"]
@@ -174,8 +186,7 @@ class Listener:
 
     def __init__(self, api: WorkloadApi, *allowed: str, patience: float = 10.0) -> None:
         service = CheckService(
-            FixedDecider(permit()), (ListRecorder(),), limits=Limits(), deadlines=Deadlines(),
-            on_fatal=lambda: None,
+            FixedDecider(permit()), (ListRecorder(),), limits=Limits(), deadlines=Deadlines(), on_fatal=lambda: None
         )
         tls = MutualTls(
             material=WorkloadMaterial(api, patience=patience),

@@ -59,11 +59,19 @@ def authority(trust_domain: str = TRUST_DOMAIN, name: str = "root") -> Issued:
 
 
 def make_authority(
-    *, trust_domain: str = TRUST_DOMAIN, name: str = "root", private: PrivateKey | None = None,
-    uris: Sequence[str] | None = None, ca: bool | None = True, path_length: int | None = None,
-    key_cert_sign: bool | None = True, purposes: Sequence[x509.ObjectIdentifier] = (),
-    extra: Sequence[tuple[x509.ExtensionType, bool]] = (), issuer: Issued | None = None,
-    begin: datetime | None = None, end: datetime | None = None,
+    *,
+    trust_domain: str = TRUST_DOMAIN,
+    name: str = "root",
+    private: PrivateKey | None = None,
+    uris: Sequence[str] | None = None,
+    ca: bool | None = True,
+    path_length: int | None = None,
+    key_cert_sign: bool | None = True,
+    purposes: Sequence[x509.ObjectIdentifier] = (),
+    extra: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    issuer: Issued | None = None,
+    begin: datetime | None = None,
+    end: datetime | None = None,
 ) -> Issued:
     """A CA certificate; `None` for `ca` or `key_cert_sign` leaves the extension out."""
     extensions: list[tuple[x509.ExtensionType, bool]] = [*extra]
@@ -75,19 +83,30 @@ def make_authority(
         extensions.append((x509.ExtendedKeyUsage(purposes), False))
     names = [f"spiffe://{trust_domain}"] if uris is None else uris
     return issue(
-        subject=f"{name}.{trust_domain}", uris=names, extensions=extensions, private=private, issuer=issuer,
-        begin=begin, end=end or moment() + 24 * HOUR,
+        subject=f"{name}.{trust_domain}",
+        uris=names,
+        extensions=extensions,
+        private=private,
+        issuer=issuer,
+        begin=begin,
+        end=end or moment() + 24 * HOUR,
     )
 
 
 def svid(
-    spiffe_id: str = FRONTEND, *, issuer: Issued | None = None, uris: Sequence[str] | None = None,
-    dns: Sequence[str] = (), ca: bool | None = False, usage: x509.KeyUsage | str | None = "leaf",
-    purposes: Sequence[x509.ObjectIdentifier] = (
-        ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH,
-    ),
-    extra: Sequence[tuple[x509.ExtensionType, bool]] = (), private: PrivateKey | None = None,
-    begin: datetime | None = None, end: datetime | None = None, digest: hashes.HashAlgorithm | None = None,
+    spiffe_id: str = FRONTEND,
+    *,
+    issuer: Issued | None = None,
+    uris: Sequence[str] | None = None,
+    dns: Sequence[str] = (),
+    ca: bool | None = False,
+    usage: x509.KeyUsage | str | None = "leaf",
+    purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
+    extra: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    private: PrivateKey | None = None,
+    begin: datetime | None = None,
+    end: datetime | None = None,
+    digest: hashes.HashAlgorithm | None = None,
 ) -> Issued:
     """A workload's certificate, one hour long and sound unless something is overridden."""
     extensions: list[tuple[x509.ExtensionType, bool]] = [*extra]
@@ -98,15 +117,28 @@ def svid(
     if purposes:
         extensions.append((x509.ExtendedKeyUsage(purposes), False))
     return issue(
-        subject="workload", uris=[spiffe_id] if uris is None else uris, dns=dns, extensions=extensions,
-        private=private, issuer=issuer or authority(), begin=begin, end=end, digest=digest,
+        subject="workload",
+        uris=[spiffe_id] if uris is None else uris,
+        dns=dns,
+        extensions=extensions,
+        private=private,
+        issuer=issuer or authority(),
+        begin=begin,
+        end=end,
+        digest=digest,
     )
 
 
 def issue(
-    *, subject: str, uris: Sequence[str] = (), dns: Sequence[str] = (),
-    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (), private: PrivateKey | None = None,
-    issuer: Issued | None = None, begin: datetime | None = None, end: datetime | None = None,
+    *,
+    subject: str,
+    uris: Sequence[str] = (),
+    dns: Sequence[str] = (),
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    private: PrivateKey | None = None,
+    issuer: Issued | None = None,
+    begin: datetime | None = None,
+    end: datetime | None = None,
     digest: hashes.HashAlgorithm | None = None,
 ) -> Issued:
     """Any certificate, signed by `issuer` or by itself."""
@@ -138,13 +170,17 @@ def bundle(*authorities: Issued | Mapping[str, Any]) -> bytes:
     return json.dumps({"spiffe_sequence": 1, "spiffe_refresh_hint": 300, "keys": entries}).encode()
 
 
-def key_usage(
-    *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False,
-) -> x509.KeyUsage:
+def key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=digital_signature, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, key_cert_sign=key_cert_sign, crl_sign=crl_sign,
-        encipher_only=False, decipher_only=False,
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -8,8 +8,14 @@ from authz.wire.pb import check_pb2 as pb
 
 
 def check_message(
-    method: str = "GET", path: str = "/orders/42", host: str = "orders.shop.example", *,
-    headers: Mapping[str, str] | None = None, source: str = "", destination: str = "", padding: int = 0,
+    method: str = "GET",
+    path: str = "/orders/42",
+    host: str = "orders.shop.example",
+    *,
+    headers: Mapping[str, str] | None = None,
+    source: str = "",
+    destination: str = "",
+    padding: int = 0,
 ) -> bytes:
     """One request over HTTP/1.1; `source` and `destination` are the principals of the two ends.
 

@@ -32,19 +32,31 @@ def _authority(key: ec.EllipticCurvePrivateKey, trust_domain: str) -> x509.Certi
     """Self-signed, as X509-SVID §4 wants signing certificates."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, trust_domain)])
     now = datetime.datetime.now(datetime.UTC)
-    uses = dict.fromkeys((
-        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-        "encipher_only", "decipher_only",
-    ), False)
+    uses = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
     builder = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **uses), critical=True)
-        .add_extension(x509.SubjectAlternativeName([
-            x509.UniformResourceIdentifier(f"spiffe://{trust_domain}"),
-        ]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")]), critical=False
+        )
     )
     return builder.sign(key, hashes.SHA256())
 

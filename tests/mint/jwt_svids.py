@@ -18,9 +18,7 @@ def svid_key(algorithm: str = "ES256") -> SigningKey:
 
 def claims(**members: Any) -> dict[str, Any]:
     """Claims as JWT-SVID §3 wants them, five minutes long; members given override them."""
-    standard = {
-        "sub": FRONTEND, "aud": ["orders"], "exp": int(NOW) + 300, "iat": int(NOW) - 10, "jti": "a-jwt-svid",
-    }
+    standard = {"sub": FRONTEND, "aud": ["orders"], "exp": int(NOW) + 300, "iat": int(NOW) - 10, "jti": "a-jwt-svid"}
     return without_absent({**standard, **members})
 
 

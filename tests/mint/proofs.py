@@ -38,13 +38,16 @@ def claims(token: str = TOKEN, **members: Any) -> dict[str, Any]:
 
 
 def mint(
-    members: Mapping[str, Any] | None = None, *, token: str = TOKEN, key: SigningKey | None = None,
+    members: Mapping[str, Any] | None = None,
+    *,
+    token: str = TOKEN,
+    key: SigningKey | None = None,
     head: Mapping[str, Any] | None = None,
 ) -> str:
     """A signed proof for a token: claims and header members given override the usual ones."""
     key = key or proof_key()
     return sign(
-        json.dumps(header(key, **(head or {}))).encode(), json.dumps(claims(token, **(members or {}))).encode(), key,
+        json.dumps(header(key, **(head or {}))).encode(), json.dumps(claims(token, **(members or {}))).encode(), key
     )
 
 

@@ -12,16 +12,34 @@ from authz.model.spiffe import SpiffeId
 
 def alice(subject: str = "alice") -> User:
     return User(
-        issuer="corp", issuer_url="https://idp.shop.example", subject=subject, kind=PrincipalKind.PERSON, client="spa",
-        scopes=frozenset(), groups=None, roles=None, acr=None, amr=None, auth_time=None, expires_at=2e9,
-        audiences=frozenset({"shop"}), claims={"email": "alice@shop.example"}, aliases={}, subject_hash="ab12",
+        issuer="corp",
+        issuer_url="https://idp.shop.example",
+        subject=subject,
+        kind=PrincipalKind.PERSON,
+        client="spa",
+        scopes=frozenset(),
+        groups=None,
+        roles=None,
+        acr=None,
+        amr=None,
+        auth_time=None,
+        expires_at=2e9,
+        audiences=frozenset({"shop"}),
+        claims={"email": "alice@shop.example"},
+        aliases={},
+        subject_hash="ab12",
     )
 
 
 def permit() -> Permit:
     workload = Workload(id=SpiffeId.parse("spiffe://shop.example/ns/shop/sa/frontend"), via=Via.MTLS)
     return Permit(
-        route="orders.read", policy="orders", alternative=0, set_headers=(), remove_headers=(), user=alice(),
+        route="orders.read",
+        policy="orders",
+        alternative=0,
+        set_headers=(),
+        remove_headers=(),
+        user=alice(),
         workload=workload,
     )
 
@@ -32,7 +50,13 @@ def denial(reason: Reason = Reason.SCOPE_MISSING, *, policy: str = "orders", det
 
 def record(decision: Decision, *, path: str = "/orders/42", duration: float = 0.0004) -> DecisionRecord:
     return DecisionRecord(
-        decision_id="d-1", time=1_795_255_200.25, duration=duration, decision=decision,
-        view=RequestView(method="GET", host="orders.shop.example", path=path), transport=Transport.MTLS,
-        revision="r1", source_address="10.1.2.3", destination="spiffe://shop.example/ns/shop/sa/orders",
+        decision_id="d-1",
+        time=1_795_255_200.25,
+        duration=duration,
+        decision=decision,
+        view=RequestView(method="GET", host="orders.shop.example", path=path),
+        transport=Transport.MTLS,
+        revision="r1",
+        source_address="10.1.2.3",
+        destination="spiffe://shop.example/ns/shop/sa/orders",
     )

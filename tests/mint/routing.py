@@ -16,14 +16,29 @@ GUARDRAILS_BY_HOST = "apiVersion: authz/v1\nkind: Guardrails\nbind: host\n"
 
 
 def request(
-    target: str = "/", method: str = "GET", host: str = "a.example", *, at: str = "", service: str = "",
-    upgrade: str = "", headers: Iterable[tuple[str, str]] = (),
+    target: str = "/",
+    method: str = "GET",
+    host: str = "a.example",
+    *,
+    at: str = "",
+    service: str = "",
+    upgrade: str = "",
+    headers: Iterable[tuple[str, str]] = (),
 ) -> AuthzRequest:
     """A request as `parse_request` would make it."""
     return AuthzRequest(
-        method=method, path=parse_path(target, 8192), authority=Authority.parse(host), headers=Headers(headers),
-        scheme="https", protocol="", source=Peer(), destination=Peer(principal=at), service=service,
-        transport=Transport.TLS, grpc=False, upgrade=upgrade,
+        method=method,
+        path=parse_path(target, 8192),
+        authority=Authority.parse(host),
+        headers=Headers(headers),
+        scheme="https",
+        protocol="",
+        source=Peer(),
+        destination=Peer(principal=at),
+        service=service,
+        transport=Transport.TLS,
+        grpc=False,
+        upgrade=upgrade,
     )
 
 
@@ -34,19 +49,34 @@ def path(*segments: str) -> RequestPath:
 def route(template: str, *methods: str, name: str = "", policy: str = "p", upgrade: str = "") -> CompiledRoute:
     """A route that nothing is required of."""
     return CompiledRoute(
-        id=name or template, policy=policy, methods=methods or ("GET",), upgrade=upgrade,
-        template=parse_template(template), plan=None, usage=Usage(),
+        id=name or template,
+        policy=policy,
+        methods=methods or ("GET",),
+        upgrade=upgrade,
+        template=parse_template(template),
+        plan=None,
+        usage=Usage(),
     )
 
 
 def policy(
-    name: str, *paths: str, hosts: str = "a.example", at: str = "", extra: str = "",
+    name: str,
+    *paths: str,
+    hosts: str = "a.example",
+    at: str = "",
+    extra: str = "",
     allow: str = "{public: open to all}",
 ) -> bytes:
     """A RoutePolicy: one GET route for each path, with the path as its id."""
     lines = [
-        "apiVersion: authz/v1", "kind: RoutePolicy", f"metadata: {{name: {name}}}", "service:", f"  hosts: [{hosts}]",
-        *([f"  at: [{at}]"] if at else []), *([f"  {extra}"] if extra else []), "routes:",
+        "apiVersion: authz/v1",
+        "kind: RoutePolicy",
+        f"metadata: {{name: {name}}}",
+        "service:",
+        f"  hosts: [{hosts}]",
+        *([f"  at: [{at}]"] if at else []),
+        *([f"  {extra}"] if extra else []),
+        "routes:",
     ]
     for number, text in enumerate(paths):
         lines += [f"- id: r{number}", f"  match: {{methods: [GET], path: '{text}'}}", f"  allow: {allow}"]

@@ -24,21 +24,25 @@ def header(key: SigningKey, **members: Any) -> dict[str, Any]:
 def claims(**members: Any) -> dict[str, Any]:
     """Claims as RFC 9068 §2.2 wants them, for a person, one hour long; members given override them."""
     standard = {
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "azp": "storefront", "scope": "orders:read orders:write",
-        "iat": int(NOW) - 60, "exp": int(NOW) + 3540, "jti": "4f2c9d0e", "auth_time": int(NOW) - 120,
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "alice",
+        "azp": "storefront",
+        "scope": "orders:read orders:write",
+        "iat": int(NOW) - 60,
+        "exp": int(NOW) + 3540,
+        "jti": "4f2c9d0e",
+        "auth_time": int(NOW) - 120,
     }
     return without_absent({**standard, **members})
 
 
 def mint(
-    members: Mapping[str, Any] | None = None, *, key: SigningKey | None = None,
-    head: Mapping[str, Any] | None = None,
+    members: Mapping[str, Any] | None = None, *, key: SigningKey | None = None, head: Mapping[str, Any] | None = None
 ) -> str:
     """A signed token: claims and header members given override the usual ones."""
     key = key or signing_key("RS256")
-    return sign(
-        json.dumps(header(key, **(head or {}))).encode(), json.dumps(claims(**(members or {}))).encode(), key,
-    )
+    return sign(json.dumps(header(key, **(head or {}))).encode(), json.dumps(claims(**(members or {}))).encode(), key)
 
 
 def sign(head: bytes, payload: bytes, key: SigningKey | None = None) -> str:

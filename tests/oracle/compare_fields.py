@@ -26,10 +26,14 @@ def main() -> int:
         from envoy.service.auth.v3 import external_auth_pb2 as published
     except ImportError:
         return 2
-    differences = list(compare((
-        (ours.CheckRequest.DESCRIPTOR, published.CheckRequest.DESCRIPTOR),
-        (ours.CheckResponse.DESCRIPTOR, published.CheckResponse.DESCRIPTOR),
-    )))
+    differences = list(
+        compare(
+            (
+                (ours.CheckRequest.DESCRIPTOR, published.CheckRequest.DESCRIPTOR),
+                (ours.CheckResponse.DESCRIPTOR, published.CheckResponse.DESCRIPTOR),
+            )
+        )
+    )
     for difference in differences:
         print(difference)
     return 1 if differences else 0

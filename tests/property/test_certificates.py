@@ -50,7 +50,7 @@ def test_a_changed_octet_at_any_place_is_refused(octet: int) -> None:
 
     for at, before in enumerate(der):
         if before != octet:
-            changed = encoded(der[:at] + bytes([octet]) + der[at + 1:])
+            changed = encoded(der[:at] + bytes([octet]) + der[at + 1 :])
             assert reason_of(changed, trusted) in (Reason.WORKLOAD_INVALID, Reason.TRUST_DOMAIN_UNKNOWN), at
 
 
@@ -60,7 +60,7 @@ def test_a_changed_authority_is_skipped_or_used(octet: int) -> None:
     der = der_of(authority())
 
     for at in range(len(der)):
-        changed = base64.b64encode(der[:at] + bytes([octet]) + der[at + 1:]).decode()
+        changed = base64.b64encode(der[:at] + bytes([octet]) + der[at + 1 :]).decode()
         trusted = import_bundle(bundle(authority().jwk(x5c=[changed])), TRUST_DOMAIN)
         assert len(trusted.authorities) + len(trusted.warnings) == 1
         assert reason_of(LEAF.encoded, trusted) in (None, Reason.WORKLOAD_INVALID)

@@ -62,7 +62,7 @@ def test_a_subject_cannot_forge_an_element(subject: str) -> None:
 @given(st.text(max_size=60) | st.text('By=URI;,"\\ spiffe://shop.example/a', max_size=60))
 def test_any_value_gives_an_identity_or_none_or_a_refusal(value: str) -> None:
     """Nothing else is raised, and an identity always stands in the value."""
-    for text in (value, f"{GOOD},{value}", f"{value},{GOOD}", GOOD[:len(value)]):
+    for text in (value, f"{GOOD},{value}", f"{value},{GOOD}", GOOD[: len(value)]):
         try:
             found = forwarded_id(text, PROXY, DOMAINS)
         except Refused as refused:

@@ -22,7 +22,7 @@ DECISIONS = st.sampled_from([permit(), denial()])
 
 def mutated(position: int, octet: int, length: int) -> bytes:
     """A real message with one octet changed, cut off somewhere."""
-    return (MESSAGE[:position] + bytes([octet]) + MESSAGE[position + 1:])[:length]
+    return (MESSAGE[:position] + bytes([octet]) + MESSAGE[position + 1 :])[:length]
 
 
 @given(message=st.binary(max_size=200) | MUTATIONS.map(lambda how: mutated(*how)), decision=DECISIONS)

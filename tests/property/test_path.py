@@ -14,10 +14,37 @@ from authz.model.reason import Reason
 
 LIMIT = 8192
 # Text that is dense in what the rules are about.
-FRAGMENTS = st.sampled_from([
-    "/", ".", "..", "%2e", "%2F", "%5c", "%25", "%00", "%C3%BC", "%CC%88", "%ef%bc%8f", "%e2%80%a4", "%", ";", "?",
-    "#", "\\", " ", "a", "Z", "~", "%20", "%E2%84%AA", "ü", "\n", "\0", "\udc80",
-])
+FRAGMENTS = st.sampled_from(
+    [
+        "/",
+        ".",
+        "..",
+        "%2e",
+        "%2F",
+        "%5c",
+        "%25",
+        "%00",
+        "%C3%BC",
+        "%CC%88",
+        "%ef%bc%8f",
+        "%e2%80%a4",
+        "%",
+        ";",
+        "?",
+        "#",
+        "\\",
+        " ",
+        "a",
+        "Z",
+        "~",
+        "%20",
+        "%E2%84%AA",
+        "ü",
+        "\n",
+        "\0",
+        "\udc80",
+    ]
+)
 TARGETS = st.one_of(
     st.text(),
     st.lists(FRAGMENTS).map("".join).map("/".__add__),
@@ -100,7 +127,9 @@ def test_folding_is_idempotent(segment: str) -> None:
 def test_folding_sees_through_case_and_compatibility_forms(segment: str) -> None:
     """Whatever a reader makes of a segment by normalising, case-folding or trimming folds to the same."""
     for read in (
-        unicodedata.normalize("NFKC", segment), unicodedata.normalize("NFD", segment), segment.casefold(),
+        unicodedata.normalize("NFKC", segment),
+        unicodedata.normalize("NFD", segment),
+        segment.casefold(),
         f" {segment} ",
     ):
         assert fold(read) == fold(segment)

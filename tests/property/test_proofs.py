@@ -47,7 +47,7 @@ def proven(proof: str, rules: ProofRules | None = None) -> VerifiedProof | Reaso
 def workload(token: str) -> VerifiedSvid | Reason:
     try:
         return verify_jwt_svid(
-            token, {TRUST_DOMAIN}, {TRUST_DOMAIN: BUNDLE}.get, frozenset({"orders"}), limit=8192, now=NOW,
+            token, {TRUST_DOMAIN}, {TRUST_DOMAIN: BUNDLE}.get, frozenset({"orders"}), limit=8192, now=NOW
         )
     except Refused as refused:
         return refused.reason
@@ -58,8 +58,8 @@ def variants(text: str) -> list[tuple[int, str]]:
     found = []
     for at, character in enumerate(text):
         others = {chr(ord(character) ^ 1), chr(ord(character) ^ 32), "A", ".", "="} - {character}
-        changed = [text[:at] + other + text[at + 1:] for other in others]
-        changed += [text[:at] + text[at + 1:], text[:at] + character + text[at:], text[:at]]
+        changed = [text[:at] + other + text[at + 1 :] for other in others]
+        changed += [text[:at] + text[at + 1 :], text[:at] + character + text[at:], text[:at]]
         found += [(at, one) for one in changed if one != text]
     return found
 
@@ -96,7 +96,7 @@ def test_any_text_is_refused_in_order(text: str) -> None:
     st.booleans(),
 )
 def test_any_signed_json_proves_what_it_says_or_nothing(
-    head: dict[str, object], claims: dict[str, object], nonces: bool,
+    head: dict[str, object], claims: dict[str, object], nonces: bool
 ) -> None:
     """Whatever values a client signs: a verdict, and a verified proof is for this request, token and moment."""
     key = proofs.proof_key()
@@ -121,7 +121,8 @@ def test_any_signed_json_is_a_workload_or_none(head: dict[str, object], claims: 
     key = jwt_svids.svid_key()
     token = tokens.sign(
         json.dumps(tokens.header(key, typ="JWT") | head).encode("utf-8", "surrogatepass"),
-        json.dumps(jwt_svids.claims() | claims).encode("utf-8", "surrogatepass"), key,
+        json.dumps(jwt_svids.claims() | claims).encode("utf-8", "surrogatepass"),
+        key,
     )
 
     result = workload(token)

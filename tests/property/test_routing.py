@@ -25,7 +25,10 @@ UUID = "00000000-0000-4000-8000-000000000000"
 ALPHABET = ("a", "b", "A", "1", "7", "z", UUID)
 DEPTH = 4
 PATHS = tuple(
-    path for length in range(DEPTH + 1) for first in product(ALPHABET, repeat=length) for path in (first, (*first, ""))
+    path
+    for length in range(DEPTH + 1)
+    for first in product(ALPHABET, repeat=length)
+    for path in (first, (*first, ""))
     if path
 )
 Path = tuple[str, ...]
@@ -39,8 +42,9 @@ variables = types.map(lambda kind: Variable("v", kind))
 def templates(draw: st.DrawFn) -> PathTemplate:
     """Up to three segments, the variables named by their position."""
     parts = draw(st.lists(literals | variables, max_size=DEPTH - 1))
-    named = tuple(Variable(f"v{index}", part.type) if isinstance(part, Variable) else part
-                  for index, part in enumerate(parts))
+    named = tuple(
+        Variable(f"v{index}", part.type) if isinstance(part, Variable) else part for index, part in enumerate(parts)
+    )
     end = draw(st.sampled_from(["rest", "slash", "plain"])) if parts else draw(st.sampled_from(["rest", "slash"]))
     return PathTemplate((*named, Literal("")) if end == "slash" else named, end == "rest")
 
@@ -49,7 +53,9 @@ def fits(part: Literal | Variable, segment: str) -> bool:
     if isinstance(part, Literal):
         return part.text == segment
     values = {
-        VariableType.TEXT: ALPHABET, VariableType.INT: ("1", "7"), VariableType.UUID: (UUID,),
+        VariableType.TEXT: ALPHABET,
+        VariableType.INT: ("1", "7"),
+        VariableType.UUID: (UUID,),
         VariableType.SLUG: ("a", "b", "1", "7", "z", UUID),
     }
     return segment in values[part.type]
@@ -60,8 +66,10 @@ def language(template: PathTemplate, *, zero: bool) -> frozenset[Path]:
     """The paths that a template matches; without `zero` those that need the zero-segment case of `/**` less."""
     count = len(template.segments)
     return frozenset(
-        path for path in PATHS
-        if len(path) >= count and all(map(fits, template.segments, path))
+        path
+        for path in PATHS
+        if len(path) >= count
+        and all(map(fits, template.segments, path))
         and (not path[count:] if not template.rest else zero or path[count:] not in ((), ("",)))
     )
 

@@ -26,8 +26,7 @@ from tests.mint import tokens
 from tests.mint.keys import base64url, jwk_set, signing_key
 
 SETTINGS = IssuerSettings(
-    name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}),
-    token_types=frozenset({"at+jwt", "jwt"}),
+    name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}), token_types=frozenset({"at+jwt", "jwt"})
 )
 CHARACTERS = string.ascii_letters + string.digits + "-_.+/=~ \n,é\0"
 
@@ -64,8 +63,8 @@ def test_a_change_at_any_position_is_refused(algorithm: str) -> None:
 
     for at, character in enumerate(token):
         others = {chr(ord(character) ^ 1), chr(ord(character) ^ 32), "A", ".", "="} - {character}
-        variants = [token[:at] + other + token[at + 1:] for other in others]
-        variants += [token[:at] + token[at + 1:], token[:at] + character + token[at:], token[:at]]
+        variants = [token[:at] + other + token[at + 1 :] for other in others]
+        variants += [token[:at] + token[at + 1 :], token[:at] + character + token[at:], token[:at]]
         for variant in variants:
             assert variant == token or isinstance(outcome(variant, algorithm), Reason), at
 
@@ -96,7 +95,8 @@ def test_any_signed_json_is_verified_or_refused(head: dict[str, object], claims:
     key = signing_key("ES256")
     token = tokens.sign(
         json.dumps({"alg": "ES256", "kid": key.kid} | head).encode("utf-8", "surrogatepass"),
-        json.dumps(tokens.claims() | claims).encode("utf-8", "surrogatepass"), key,
+        json.dumps(tokens.claims() | claims).encode("utf-8", "surrogatepass"),
+        key,
     )
 
     result = outcome(token)

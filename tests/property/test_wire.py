@@ -24,17 +24,36 @@ REMOVED = st.lists(NAMES, max_size=6).map(tuple)
 DECISION_IDS = st.one_of(st.just("01JD3W8Z5Q"), st.text())
 TRANSPORTS = st.sampled_from(Transport)
 PERMITS = st.builds(
-    Permit, route=st.text(), policy=st.text(), alternative=st.just(0), set_headers=HEADERS, remove_headers=REMOVED,
-    user=st.none(), workload=st.none(), trace=st.none(),
+    Permit,
+    route=st.text(),
+    policy=st.text(),
+    alternative=st.just(0),
+    set_headers=HEADERS,
+    remove_headers=REMOVED,
+    user=st.none(),
+    workload=st.none(),
+    trace=st.none(),
 )
 CHALLENGES = st.builds(
-    Challenge, scheme=st.text(), error=st.text(), scope=st.text(), acr_values=st.text(),
+    Challenge,
+    scheme=st.text(),
+    error=st.text(),
+    scope=st.text(),
+    acr_values=st.text(),
     max_age=st.none() | st.integers(),
 )
 DENIALS = st.builds(
-    Denial, reason=st.sampled_from(Reason), route=st.text(), policy=st.text(), detail=st.text(),
-    guardrail=st.text(), challenge=st.none() | CHALLENGES, retry_after=st.none() | st.integers(),
-    user=st.none(), workload=st.none(), trace=st.none(),
+    Denial,
+    reason=st.sampled_from(Reason),
+    route=st.text(),
+    policy=st.text(),
+    detail=st.text(),
+    guardrail=st.text(),
+    challenge=st.none() | CHALLENGES,
+    retry_after=st.none() | st.integers(),
+    user=st.none(),
+    workload=st.none(),
+    trace=st.none(),
 )
 WIRE_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 MESSAGES = st.builds(
@@ -164,7 +183,7 @@ def _as_envoy_sanitises(octets: bytes) -> bytes:
             octets.decode()
         except UnicodeDecodeError as error:
             done += octets[: error.start] + b"!"
-            octets = octets[error.start + 1:]
+            octets = octets[error.start + 1 :]
         else:
             return bytes(done) + octets
     return bytes(done)

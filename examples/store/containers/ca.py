@@ -76,7 +76,10 @@ class Issuing:
 
     def _write_server_certificates(self) -> None:
         names = {
-            "gateway": PUBLIC_HOST, "redis": "redis", "idp": "idp.shop.example", "partner-idp": "idp.partner.example",
+            "gateway": PUBLIC_HOST,
+            "redis": "redis",
+            "idp": "idp.shop.example",
+            "partner-idp": "idp.partner.example",
         }
         for owner, name in names.items():
             write_secret(layout.ROOT / owner / "tls.pem", self._web.server(name), mode=layout.KEY_MODE)
@@ -99,28 +102,44 @@ class Issuing:
     def _write_envoy(self, service: Service) -> None:
         place = layout.ROOT / service.name
         values = {
-            "NODE": service.name, "LISTEN": "0.0.0.0", "PORT": layout.INBOUND, "LOCAL_PORT": layout.LOCAL,
-            "OUTBOUND_PORT": layout.OUTBOUND, "CA": layout.MESH_CA, "EDGE_CERTIFICATE": place / "tls.pem",
-            "HOST": PUBLIC_HOST, "IDENTITY": place / "identity.yaml", "AUTHZ_HOST": "authz",
-            "AUTHZ_PORT": layout.AUTHZ_PORT, "AUTHZ_ID": AUTHZ_ID, "ENCODE_RAW_HEADERS": "true",
+            "NODE": service.name,
+            "LISTEN": "0.0.0.0",
+            "PORT": layout.INBOUND,
+            "LOCAL_PORT": layout.LOCAL,
+            "OUTBOUND_PORT": layout.OUTBOUND,
+            "CA": layout.MESH_CA,
+            "EDGE_CERTIFICATE": place / "tls.pem",
+            "HOST": PUBLIC_HOST,
+            "IDENTITY": place / "identity.yaml",
+            "AUTHZ_HOST": "authz",
+            "AUTHZ_PORT": layout.AUTHZ_PORT,
+            "AUTHZ_ID": AUTHZ_ID,
+            "ENCODE_RAW_HEADERS": "true",
         }
         template = "gateway.yaml" if service is GATEWAY else "sidecar.yaml"
         text = envoys.render(template, values, [_upstream(SERVICES[name]) for name in service.calls])
         configuration: dict[str, Any] = yaml.safe_load(text)
         if self._with_spire:
             configuration = envoys.with_spire(
-                text, spiffe_id=service.spiffe_id, bundle=f"spiffe://{TRUST_DOMAIN}", agent_socket=spire.AGENT_SOCKET,
+                text, spiffe_id=service.spiffe_id, bundle=f"spiffe://{TRUST_DOMAIN}", agent_socket=spire.AGENT_SOCKET
             )
         replace_file(place / "envoy.yaml", yaml.safe_dump(found_by_name(configuration)).encode())
 
     def _authz_configuration(self) -> str:
         may_connect = ", ".join(service.spiffe_id for service in SERVICES.values())
         template = (Path(__file__).parents[1] / "authz.yaml").read_text()
-        text = envoys.fill(template, {
-            "POLICY": "/policy", "PORT": layout.AUTHZ_PORT, "ADMIN_PORT": layout.AUTHZ_ADMIN_PORT,
-            "SVID": layout.ROOT / "authz" / "svid.pem", "CA": layout.MESH_CA, "MAY_CONNECT": may_connect,
-            "AUDIT": layout.AUDIT / "audit.jsonl",
-        })
+        text = envoys.fill(
+            template,
+            {
+                "POLICY": "/policy",
+                "PORT": layout.AUTHZ_PORT,
+                "ADMIN_PORT": layout.AUTHZ_ADMIN_PORT,
+                "SVID": layout.ROOT / "authz" / "svid.pem",
+                "CA": layout.MESH_CA,
+                "MAY_CONNECT": may_connect,
+                "AUDIT": layout.AUDIT / "audit.jsonl",
+            },
+        )
         if not self._with_spire:
             return text
         settings = yaml.safe_load(text)
@@ -141,8 +160,12 @@ def found_by_name(configuration: dict[str, Any]) -> dict[str, Any]:
 
 def _upstream(service: Service) -> dict[str, object]:
     return {
-        "UPSTREAM": service.name, "UPSTREAM_HOST": service.host, "UPSTREAM_ADDRESS": service.name,
-        "UPSTREAM_PORT": layout.INBOUND, "UPSTREAM_ID": service.spiffe_id, "PREFIX": PREFIXES.get(service.name, "/"),
+        "UPSTREAM": service.name,
+        "UPSTREAM_HOST": service.host,
+        "UPSTREAM_ADDRESS": service.name,
+        "UPSTREAM_PORT": layout.INBOUND,
+        "UPSTREAM_ID": service.spiffe_id,
+        "PREFIX": PREFIXES.get(service.name, "/"),
     }
 
 

@@ -18,6 +18,7 @@ def ready() -> None:
     """What others wait for is in place."""
     _READY.touch()
 
+
 def told_to_stop() -> threading.Event:
     """Set once SIGTERM or SIGINT has come."""
     ended = threading.Event()

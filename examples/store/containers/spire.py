@@ -99,7 +99,8 @@ def entries() -> list[dict[str, object]]:
     ids = {"authz": AUTHZ_ID, **{name: service.spiffe_id for name, service in SERVICES.items()}}
     return [
         {
-            "parent_id": f"spiffe://{TRUST_DOMAIN}/spire/agent/x509pop/{agent}", "spiffe_id": ids[name],
+            "parent_id": f"spiffe://{TRUST_DOMAIN}/spire/agent/x509pop/{agent}",
+            "spiffe_id": ids[name],
             "selectors": [{"type": "unix", "value": f"uid:{USERS[name]}"}],
         }
         for agent, names in AGENTS.items()

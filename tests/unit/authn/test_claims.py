@@ -15,22 +15,32 @@ from tests.mint import tokens
 
 def user(settings: dict[str, Any] | None = None, **claims: Any) -> User:
     issuer = IssuerSettings(
-        **{"name": "corp", "issuer": tokens.ISSUER, "audiences": frozenset({tokens.AUDIENCE})} | (settings or {}),
+        **{"name": "corp", "issuer": tokens.ISSUER, "audiences": frozenset({tokens.AUDIENCE})} | (settings or {})
     )
     members = tokens.claims(**claims)
     return user_of(
         VerifiedToken(
-            issuer="corp", claims=members, audiences=frozenset({tokens.AUDIENCE}), expires_at=members["exp"],
-            issued_at=members["iat"], not_before=None,
+            issuer="corp",
+            claims=members,
+            audiences=frozenset({tokens.AUDIENCE}),
+            expires_at=members["exp"],
+            issued_at=members["iat"],
+            not_before=None,
         ),
         issuer,
     )
 
 
-@pytest.mark.parametrize(("claim", "scopes", "text"), [
-    ("a", {"a"}, "a"), ("b a", {"a", "b"}, "b a"), (["b", "a"], {"a", "b"}, "b a"), ([], set(), ""),
-    ("a:b/c", {"a:b/c"}, "a:b/c"),
-])
+@pytest.mark.parametrize(
+    ("claim", "scopes", "text"),
+    [
+        ("a", {"a"}, "a"),
+        ("b a", {"a", "b"}, "b a"),
+        (["b", "a"], {"a", "b"}, "b a"),
+        ([], set(), ""),
+        ("a:b/c", {"a:b/c"}, "a:b/c"),
+    ],
+)
 def test_scopes_are_a_string_or_an_array(claim: object, scopes: set[str], text: str) -> None:
     """Both forms are read; the order is kept for the upstream."""
     found = user(scope=claim)
@@ -39,10 +49,31 @@ def test_scopes_are_a_string_or_an_array(claim: object, scopes: set[str], text: 
     assert found.scope_text == text
 
 
-@pytest.mark.parametrize("claim", [
-    tokens.ABSENT, None, "", " ", "a  b", " a", "a ", 'a"b', "a\\b", "a\tb", "a\n", "é", 7, True, {}, ["a", ""],
-    ["a b"], ["a", 1], ["a\n"], [["a"]],
-])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        tokens.ABSENT,
+        None,
+        "",
+        " ",
+        "a  b",
+        " a",
+        "a ",
+        'a"b',
+        "a\\b",
+        "a\tb",
+        "a\n",
+        "é",
+        7,
+        True,
+        {},
+        ["a", ""],
+        ["a b"],
+        ["a", 1],
+        ["a\n"],
+        [["a"]],
+    ],
+)
 def test_one_malformed_scope_spoils_the_claim(claim: object) -> None:
     """An element that is empty or no scope-token (RFC 6749 §3.3) makes the whole claim count as missing."""
     found = user(scope=claim)
@@ -71,32 +102,44 @@ def test_claims_are_found_where_the_issuer_keeps_them() -> None:
             "roles": ("realm_access", "roles"),
             "aliases": {"tenant": ("https://shop.example/tenant",), "gone": ("gone",), "null": ("null",)},
         },
-        realm_access={"roles": ["clerk"]}, null=None, **{"https://shop.example/tenant": "acme"},
+        realm_access={"roles": ["clerk"]},
+        null=None,
+        **{"https://shop.example/tenant": "acme"},
     )
 
     assert found.roles == {"clerk"}
     assert found.aliases == {"tenant": "acme"}
 
 
-@pytest.mark.parametrize(("claims", "kind"), [
-    ({"sub": "alice", "azp": "storefront"}, PrincipalKind.PERSON),
-    ({"sub": "batch", "azp": "batch"}, PrincipalKind.CLIENT),
-    ({"sub": "alice", "azp": tokens.ABSENT}, PrincipalKind.PERSON),
-    ({"sub": "batch", "azp": tokens.ABSENT, "client_id": "batch"}, PrincipalKind.CLIENT),
-    ({"sub": "batch", "azp": "console", "client_id": "batch"}, PrincipalKind.CLIENT),
-    ({"sub": "alice", "azp": tokens.ABSENT, "client_id": "batch"}, PrincipalKind.PERSON),
-    ({"sub": "7", "azp": 7}, PrincipalKind.PERSON),
-])
+@pytest.mark.parametrize(
+    ("claims", "kind"),
+    [
+        ({"sub": "alice", "azp": "storefront"}, PrincipalKind.PERSON),
+        ({"sub": "batch", "azp": "batch"}, PrincipalKind.CLIENT),
+        ({"sub": "alice", "azp": tokens.ABSENT}, PrincipalKind.PERSON),
+        ({"sub": "batch", "azp": tokens.ABSENT, "client_id": "batch"}, PrincipalKind.CLIENT),
+        ({"sub": "batch", "azp": "console", "client_id": "batch"}, PrincipalKind.CLIENT),
+        ({"sub": "alice", "azp": tokens.ABSENT, "client_id": "batch"}, PrincipalKind.PERSON),
+        ({"sub": "7", "azp": 7}, PrincipalKind.PERSON),
+    ],
+)
 def test_a_token_whose_subject_is_its_client_stands_for_the_client(claims: Any, kind: PrincipalKind) -> None:
     """That is the rule where the issuer's settings say nothing else."""
     assert user(**claims).kind is kind
 
 
-@pytest.mark.parametrize(("equals", "value", "kind"), [
-    ("app", "app", PrincipalKind.CLIENT), ("app", "user", PrincipalKind.PERSON), ("app", None, PrincipalKind.PERSON),
-    (True, 1, PrincipalKind.PERSON), (True, True, PrincipalKind.CLIENT), (1, 1.0, PrincipalKind.PERSON),
-    ("app", ["app"], PrincipalKind.PERSON),
-])
+@pytest.mark.parametrize(
+    ("equals", "value", "kind"),
+    [
+        ("app", "app", PrincipalKind.CLIENT),
+        ("app", "user", PrincipalKind.PERSON),
+        ("app", None, PrincipalKind.PERSON),
+        (True, 1, PrincipalKind.PERSON),
+        (True, True, PrincipalKind.CLIENT),
+        (1, 1.0, PrincipalKind.PERSON),
+        ("app", ["app"], PrincipalKind.PERSON),
+    ],
+)
 def test_a_claim_may_tell_clients_from_people(equals: object, value: object, kind: PrincipalKind) -> None:
     """The comparison is typed, and replaces the other rule."""
     rule = {"client_tokens": ClientTokens(claim=("idtyp",), equals=equals)}

@@ -121,10 +121,16 @@ def test_without_nonces_none_is_asked_for() -> None:
     assert reason_of(proofs.mint({"nonce": "any"})) == "verified"
 
 
-@pytest.mark.parametrize(("made_at", "reason"), [
-    (NOW, "verified"), (NOW - 299, "verified"), (NOW - 301, "proof_invalid"), (NOW + 4, "verified"),
-    (NOW + 60, "proof_invalid"),
-])
+@pytest.mark.parametrize(
+    ("made_at", "reason"),
+    [
+        (NOW, "verified"),
+        (NOW - 299, "verified"),
+        (NOW - 301, "proof_invalid"),
+        (NOW + 4, "verified"),
+        (NOW + 60, "proof_invalid"),
+    ],
+)
 def test_a_nonce_is_good_for_its_lifetime(made_at: float, reason: str) -> None:
     """From when it was made (give or take what replicas' clocks differ) until it is too old."""
     proof = proofs.mint({"nonce": make_nonce(KEY, now=made_at)})
@@ -151,7 +157,7 @@ def test_a_changed_nonce_is_refused() -> None:
     """Neither its time nor its MAC can be changed."""
     nonce = make_nonce(KEY, now=NOW)
     for at, character in enumerate(nonce):
-        changed = nonce[:at] + ("B" if character == "A" else "A") + nonce[at + 1:]
+        changed = nonce[:at] + ("B" if character == "A" else "A") + nonce[at + 1 :]
 
         assert reason_of(proofs.mint({"nonce": changed}), nonce_keys=(KEY,)) == "proof_invalid"
 

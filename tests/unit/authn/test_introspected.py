@@ -20,7 +20,8 @@ from tests.mint.tokens import NOW
 VECTORS = Path(__file__).parents[2] / "vectors" / "introspection" / "answers.json"
 ROWS = json.loads(VECTORS.read_text(encoding="utf-8"))
 _KINDS: dict[str, Any] = {
-    "client_tokens": lambda pair: ClientTokens(claim=(pair[0],), equals=pair[1]), "audience_claim": tuple,
+    "client_tokens": lambda pair: ClientTokens(claim=(pair[0],), equals=pair[1]),
+    "audience_claim": tuple,
 }
 
 
@@ -70,11 +71,18 @@ def test_a_client_without_sub_is_a_client() -> None:
     assert (user.subject, user.client, user.kind) == ("batch", "batch", PrincipalKind.CLIENT)
 
 
-@pytest.mark.parametrize(("members", "reason"), [
-    ({}, "active"), ({"sub": "alice", "exp": NOW + 5}, "active"), ({"sub": "bob"}, "token_inactive"),
-    ({"jti": "another"}, "token_inactive"), ({"iss": "https://idp.evil.example"}, "issuer_unknown"),
-    ({"exp": NOW - 31}, "token_expired"), ({"exp": "soon"}, "token_malformed"),
-])
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({}, "active"),
+        ({"sub": "alice", "exp": NOW + 5}, "active"),
+        ({"sub": "bob"}, "token_inactive"),
+        ({"jti": "another"}, "token_inactive"),
+        ({"iss": "https://idp.evil.example"}, "issuer_unknown"),
+        ({"exp": NOW - 31}, "token_expired"),
+        ({"exp": "soon"}, "token_malformed"),
+    ],
+)
 def test_an_answer_about_a_jwt_is_about_that_jwt(members: dict[str, Any], reason: str) -> None:
     """Where the issuer is asked about JWTs too, its answer may leave members out, but not contradict the token."""
     token = check(answer())

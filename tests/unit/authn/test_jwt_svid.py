@@ -28,7 +28,7 @@ ROWS = json.loads(VECTORS.read_text(encoding="utf-8"))
 def check(token: str, *, bundle: TrustBundle | None = None, now: float = NOW) -> VerifiedSvid:
     bundle = bundle or import_bundle(bundle_of(svid_key()), TRUST_DOMAIN)
     return verify_jwt_svid(
-        token, {TRUST_DOMAIN}, {TRUST_DOMAIN: bundle}.get, frozenset({"orders"}), limit=8192, now=now,
+        token, {TRUST_DOMAIN}, {TRUST_DOMAIN: bundle}.get, frozenset({"orders"}), limit=8192, now=now
     )
 
 
@@ -71,7 +71,7 @@ def test_each_algorithm_verifies(algorithm: str) -> None:
     svid = check(mint(key=key), bundle=bundle)
 
     assert svid == VerifiedSvid(
-        id=SpiffeId.parse(FRONTEND), revision=bundle.revision, not_before=NOW - 40, not_after=NOW + 330,
+        id=SpiffeId.parse(FRONTEND), revision=bundle.revision, not_before=NOW - 40, not_after=NOW + 330
     )
 
 
@@ -92,9 +92,7 @@ def test_keys_for_certificates_sign_no_tokens() -> None:
 def test_without_the_bundle_it_cant_be_told() -> None:
     """A bundle that could not be had is a 503, not a refusal."""
     with pytest.raises(Unavailable):
-        verify_jwt_svid(
-            mint(), {TRUST_DOMAIN}, lambda _: None, frozenset({"orders"}), limit=8192, now=NOW,
-        )
+        verify_jwt_svid(mint(), {TRUST_DOMAIN}, lambda _: None, frozenset({"orders"}), limit=8192, now=NOW)
 
 
 def test_a_new_jwt_key_changes_the_revision() -> None:

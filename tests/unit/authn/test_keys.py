@@ -39,17 +39,20 @@ def finds(keys: Any, kid: Any, algorithm: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("entry", "algorithms"), [
-    (RSA.jwk(), ["RS256"]),
-    (RSA.jwk(alg="PS256"), ["PS256"]),
-    (RSA.jwk(alg=None), ["RS256"]),
-    (EC.jwk(), ["ES256"]),
-    (EC.jwk(alg=None, use=None), ["ES256"]),
-    (ED.jwk(), ["Ed25519"]),
-    (ED.jwk(alg="EdDSA"), ["Ed25519"]),
-    (RSA.jwk(use=None, key_ops=["verify"]), ["RS256"]),
-    (RSA.jwk(x5c=["whatever"], x5t="hint"), ["RS256"]),
-])
+@pytest.mark.parametrize(
+    ("entry", "algorithms"),
+    [
+        (RSA.jwk(), ["RS256"]),
+        (RSA.jwk(alg="PS256"), ["PS256"]),
+        (RSA.jwk(alg=None), ["RS256"]),
+        (EC.jwk(), ["ES256"]),
+        (EC.jwk(alg=None, use=None), ["ES256"]),
+        (ED.jwk(), ["Ed25519"]),
+        (ED.jwk(alg="EdDSA"), ["Ed25519"]),
+        (RSA.jwk(use=None, key_ops=["verify"]), ["RS256"]),
+        (RSA.jwk(x5c=["whatever"], x5t="hint"), ["RS256"]),
+    ],
+)
 def test_a_usable_key_is_bound_to_one_algorithm(entry: dict[str, Any], algorithms: list[str]) -> None:
     """A key's own `alg` binds it, else the first algorithm of the issuer's list that fits its type."""
     assert usable(entry) == algorithms
@@ -64,21 +67,65 @@ _SMALL = SigningKey("RS256", rsa_key(1024))
 _N = RSA.jwk()["n"]
 
 
-@pytest.mark.parametrize("entry", [
-    RSA.jwk(use="enc"), RSA.jwk(use=7), RSA.jwk(key_ops=["encrypt"]), RSA.jwk(key_ops="verify"), RSA.jwk(key_ops=[]),
-    RSA.jwk(alg="RS512"), RSA.jwk(alg="HS256"), RSA.jwk(alg="none"), RSA.jwk(alg="ES256"), RSA.jwk(alg=["RS256"]),
-    RSA.jwk(kid=""), RSA.jwk(kid=7), RSA.jwk(kid="k" * 129), RSA.jwk(kty="EC"), RSA.jwk(kty="rsa"), RSA.jwk(kty=None),
-    RSA.jwk(crv="P-256"), RSA.jwk(x="AA"), RSA.jwk(d="AA"), RSA.jwk(p="AA"), RSA.jwk(k="AA"), RSA.jwk(n=None),
-    RSA.jwk(n=7), RSA.jwk(n=_N + "=="), RSA.jwk(n="+" + _N[1:]), RSA.jwk(n=base64url(b"\0" * 1 + b"\xff" * 256)),
-    RSA.jwk(e="AA"), RSA.jwk(e="AQ"), RSA.jwk(e=base64url_number(65536)), RSA.jwk(e=base64url_number(2**32 + 1)),
-    RSA.jwk(e=""), RSA.jwk(n=base64url_number(2**2047)), RSA.jwk(n=base64url_number(2**8192 + 1)), _SMALL.jwk(),
-    EC.jwk(alg=None, crv="P-384"), EC.jwk(crv="p-256"), EC.jwk(y=None), EC.jwk(x=EC.jwk()["y"]), EC.jwk(n="AA"),
-    EC.jwk(x=base64url(b"\0" + b"\1" * 32)), EC.jwk(x=base64url(b"\1" * 31)), EC.jwk(x=base64url(b"\xff" * 32)),
-    EC.jwk(x=base64url(b"\0" * 32), y=base64url(b"\0" * 32)), EC.jwk(d="AA"),
-    ED.jwk(x=base64url(b"\1" * 31)), ED.jwk(x=base64url(b"\0" * 32)), ED.jwk(x=base64url(b"\1" + b"\0" * 31)),
-    ED.jwk(x=base64url(b"\xff" * 32)), ED.jwk(crv="X25519"), ED.jwk(y="AA"), ED.jwk(crv=None),
-    {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "s"}, {"kty": "oct", "k": "c2VjcmV0", "kid": "s"}, {},
-])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        RSA.jwk(use="enc"),
+        RSA.jwk(use=7),
+        RSA.jwk(key_ops=["encrypt"]),
+        RSA.jwk(key_ops="verify"),
+        RSA.jwk(key_ops=[]),
+        RSA.jwk(alg="RS512"),
+        RSA.jwk(alg="HS256"),
+        RSA.jwk(alg="none"),
+        RSA.jwk(alg="ES256"),
+        RSA.jwk(alg=["RS256"]),
+        RSA.jwk(kid=""),
+        RSA.jwk(kid=7),
+        RSA.jwk(kid="k" * 129),
+        RSA.jwk(kty="EC"),
+        RSA.jwk(kty="rsa"),
+        RSA.jwk(kty=None),
+        RSA.jwk(crv="P-256"),
+        RSA.jwk(x="AA"),
+        RSA.jwk(d="AA"),
+        RSA.jwk(p="AA"),
+        RSA.jwk(k="AA"),
+        RSA.jwk(n=None),
+        RSA.jwk(n=7),
+        RSA.jwk(n=_N + "=="),
+        RSA.jwk(n="+" + _N[1:]),
+        RSA.jwk(n=base64url(b"\0" * 1 + b"\xff" * 256)),
+        RSA.jwk(e="AA"),
+        RSA.jwk(e="AQ"),
+        RSA.jwk(e=base64url_number(65536)),
+        RSA.jwk(e=base64url_number(2**32 + 1)),
+        RSA.jwk(e=""),
+        RSA.jwk(n=base64url_number(2**2047)),
+        RSA.jwk(n=base64url_number(2**8192 + 1)),
+        _SMALL.jwk(),
+        EC.jwk(alg=None, crv="P-384"),
+        EC.jwk(crv="p-256"),
+        EC.jwk(y=None),
+        EC.jwk(x=EC.jwk()["y"]),
+        EC.jwk(n="AA"),
+        EC.jwk(x=base64url(b"\0" + b"\1" * 32)),
+        EC.jwk(x=base64url(b"\1" * 31)),
+        EC.jwk(x=base64url(b"\xff" * 32)),
+        EC.jwk(x=base64url(b"\0" * 32), y=base64url(b"\0" * 32)),
+        EC.jwk(d="AA"),
+        ED.jwk(x=base64url(b"\1" * 31)),
+        ED.jwk(x=base64url(b"\0" * 32)),
+        ED.jwk(x=base64url(b"\1" + b"\0" * 31)),
+        ED.jwk(x=base64url(b"\xff" * 32)),
+        ED.jwk(crv="X25519"),
+        ED.jwk(y="AA"),
+        ED.jwk(crv=None),
+        {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "s"},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "s"},
+        {},
+    ],
+)
 def test_a_key_that_cannot_be_used_is_skipped_with_a_warning(entry: dict[str, Any]) -> None:
     """One bad key spoils neither the set nor its good keys."""
     assert usable(entry) == []
@@ -126,12 +173,23 @@ def test_a_roca_modulus_is_recognised() -> None:
     assert not is_roca(_SMALL.private.public_key().public_numbers().n)
 
 
-@pytest.mark.parametrize("document", [
-    b"", b"null", b"[]", b"{}", b'{"keys":{}}', b'{"keys":null}', b'{"keys":[],"keys":[]}', b"<html>",
-    b'\xef\xbb\xbf{"keys":[]}',
-    b'{"keys":[' + b"{}," * MAX_KEYS + b"{}]}", b'{"keys":[],"pad":"' + b"x" * 600_000 + b'"}',
-    b'{"keys":' + b"[" * 20 + b"]" * 20 + b"}",
-])
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"keys":{}}',
+        b'{"keys":null}',
+        b'{"keys":[],"keys":[]}',
+        b"<html>",
+        b'\xef\xbb\xbf{"keys":[]}',
+        b'{"keys":[' + b"{}," * MAX_KEYS + b"{}]}",
+        b'{"keys":[],"pad":"' + b"x" * 600_000 + b'"}',
+        b'{"keys":' + b"[" * 20 + b"]" * 20 + b"}",
+    ],
+)
 def test_what_is_no_key_set_raises(document: bytes) -> None:
     """Another document, another encoding, a duplicate member, or one beyond the bounds."""
     with pytest.raises(KeySetError):

@@ -56,17 +56,20 @@ def critical(value: Any) -> list[tuple[Any, bool]]:
 _UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\5\0")
 
 
-@pytest.mark.parametrize(("what", "make"), [
-    ("usual", svid),
-    ("without basicConstraints", lambda: svid(ca=None)),
-    ("without extendedKeyUsage", lambda: svid(purposes=())),
-    ("with DNS names beside the URI", lambda: svid(dns=["a.example", "b.example"])),
-    ("with an RSA key", lambda: svid(private=rsa_key())),
-    ("with a P-384 key", lambda: svid(private=ec.generate_private_key(ec.SECP384R1()))),
-    ("with an Ed25519 key", lambda: svid(private=ed25519.Ed25519PrivateKey.generate())),
-    ("signed over SHA-384", lambda: svid(digest=hashes.SHA384())),
-    ("with an unknown extension that isn't critical", lambda: svid(extra=[(_UNKNOWN, False)])),
-])
+@pytest.mark.parametrize(
+    ("what", "make"),
+    [
+        ("usual", svid),
+        ("without basicConstraints", lambda: svid(ca=None)),
+        ("without extendedKeyUsage", lambda: svid(purposes=())),
+        ("with DNS names beside the URI", lambda: svid(dns=["a.example", "b.example"])),
+        ("with an RSA key", lambda: svid(private=rsa_key())),
+        ("with a P-384 key", lambda: svid(private=ec.generate_private_key(ec.SECP384R1()))),
+        ("with an Ed25519 key", lambda: svid(private=ed25519.Ed25519PrivateKey.generate())),
+        ("signed over SHA-384", lambda: svid(digest=hashes.SHA384())),
+        ("with an unknown extension that isn't critical", lambda: svid(extra=[(_UNKNOWN, False)])),
+    ],
+)
 def test_a_sound_certificate_is_verified(what: str, make: Callable[[], Issued]) -> None:
     """What the standard allows is accepted, with its ID and the times within which that holds."""
     outcome = check(make())
@@ -76,45 +79,54 @@ def test_a_sound_certificate_is_verified(what: str, make: Callable[[], Issued]) 
     assert (outcome.not_before, outcome.not_after) == (NOW - 1800, NOW + 1800)
 
 
-@pytest.mark.parametrize(("what", "make"), [
-    ("no name", lambda: svid(uris=[])),
-    ("only a DNS name", lambda: svid(uris=[], dns=["frontend.shop.example"])),
-    ("two URIs", lambda: svid(uris=[FRONTEND, "spiffe://shop.example/ns/shop/sa/admin"])),
-    ("the same URI twice", lambda: svid(uris=[FRONTEND, FRONTEND])),
-    ("a SPIFFE ID and another URI", lambda: svid(uris=[FRONTEND, "https://shop.example/"])),
-    ("another kind of URI", lambda: svid("https://shop.example/frontend")),
-    ("the trust domain's own ID", lambda: svid("spiffe://shop.example")),
-    ("an ID with an empty path", lambda: svid("spiffe://shop.example/")),
-    ("an ID with dots", lambda: svid("spiffe://shop.example/a/../b")),
-    ("an ID in upper case", lambda: svid("spiffe://SHOP.example/a")),
-    ("an ID with NUL", lambda: svid("spiffe://shop.example/a\0b")),
-    ("an ID with a percent sign", lambda: svid("spiffe://shop.example/a%2Fb")),
-    ("an ID with a port", lambda: svid("spiffe://shop.example:443/a")),
-    ("a CA", lambda: svid(ca=True)),
-    ("a CA of the trust domain with a path", lambda: make_authority(issuer=authority(), uris=[FRONTEND])),
-    ("the authority itself", authority),
-    ("no keyUsage", lambda: svid(usage=None)),
-    ("no digitalSignature", lambda: svid(usage=key_usage(crl_sign=False))),
-    ("keyCertSign", lambda: svid(usage=key_usage(digital_signature=True, key_cert_sign=True))),
-    ("cRLSign", lambda: svid(usage=key_usage(digital_signature=True, crl_sign=True))),
-    ("only serverAuth", lambda: svid(purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
-    ("only anyExtendedKeyUsage", lambda: svid(purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
-    ("only codeSigning", lambda: svid(purposes=[ExtendedKeyUsageOID.CODE_SIGNING])),
-    ("an unknown critical extension", lambda: svid(extra=critical(_UNKNOWN))),
-    ("an RSA key of 1024 bits", lambda: svid(private=rsa_key(1024))),
-    ("a key on another curve", lambda: svid(private=ec.generate_private_key(ec.SECP256K1()))),
-    ("a DSA key", lambda: svid(private=dsa.generate_private_key(2048))),
-    ("a signature over SHA-224", lambda: svid(digest=hashes.SHA224())),
-    ("expired", lambda: svid(end=moment(NOW - 1))),
-    ("not yet valid", lambda: svid(begin=moment(NOW + 1))),
-    ("signed by itself", lambda: issue(
-        subject="root.shop.example", uris=[FRONTEND], extensions=critical(key_usage(digital_signature=True)))),
-    ("signed by another authority", lambda: svid(issuer=make_authority(name="other"))),
-    ("signed by another key of the authority's name", lambda: svid(issuer=make_authority())),
-    ("signed by an intermediate that the bundle lacks", lambda: svid(
-        issuer=make_authority(name="intermediate", issuer=authority()))),
-    ("signed by a leaf", lambda: svid(issuer=svid())),
-])
+@pytest.mark.parametrize(
+    ("what", "make"),
+    [
+        ("no name", lambda: svid(uris=[])),
+        ("only a DNS name", lambda: svid(uris=[], dns=["frontend.shop.example"])),
+        ("two URIs", lambda: svid(uris=[FRONTEND, "spiffe://shop.example/ns/shop/sa/admin"])),
+        ("the same URI twice", lambda: svid(uris=[FRONTEND, FRONTEND])),
+        ("a SPIFFE ID and another URI", lambda: svid(uris=[FRONTEND, "https://shop.example/"])),
+        ("another kind of URI", lambda: svid("https://shop.example/frontend")),
+        ("the trust domain's own ID", lambda: svid("spiffe://shop.example")),
+        ("an ID with an empty path", lambda: svid("spiffe://shop.example/")),
+        ("an ID with dots", lambda: svid("spiffe://shop.example/a/../b")),
+        ("an ID in upper case", lambda: svid("spiffe://SHOP.example/a")),
+        ("an ID with NUL", lambda: svid("spiffe://shop.example/a\0b")),
+        ("an ID with a percent sign", lambda: svid("spiffe://shop.example/a%2Fb")),
+        ("an ID with a port", lambda: svid("spiffe://shop.example:443/a")),
+        ("a CA", lambda: svid(ca=True)),
+        ("a CA of the trust domain with a path", lambda: make_authority(issuer=authority(), uris=[FRONTEND])),
+        ("the authority itself", authority),
+        ("no keyUsage", lambda: svid(usage=None)),
+        ("no digitalSignature", lambda: svid(usage=key_usage(crl_sign=False))),
+        ("keyCertSign", lambda: svid(usage=key_usage(digital_signature=True, key_cert_sign=True))),
+        ("cRLSign", lambda: svid(usage=key_usage(digital_signature=True, crl_sign=True))),
+        ("only serverAuth", lambda: svid(purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
+        ("only anyExtendedKeyUsage", lambda: svid(purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
+        ("only codeSigning", lambda: svid(purposes=[ExtendedKeyUsageOID.CODE_SIGNING])),
+        ("an unknown critical extension", lambda: svid(extra=critical(_UNKNOWN))),
+        ("an RSA key of 1024 bits", lambda: svid(private=rsa_key(1024))),
+        ("a key on another curve", lambda: svid(private=ec.generate_private_key(ec.SECP256K1()))),
+        ("a DSA key", lambda: svid(private=dsa.generate_private_key(2048))),
+        ("a signature over SHA-224", lambda: svid(digest=hashes.SHA224())),
+        ("expired", lambda: svid(end=moment(NOW - 1))),
+        ("not yet valid", lambda: svid(begin=moment(NOW + 1))),
+        (
+            "signed by itself",
+            lambda: issue(
+                subject="root.shop.example", uris=[FRONTEND], extensions=critical(key_usage(digital_signature=True))
+            ),
+        ),
+        ("signed by another authority", lambda: svid(issuer=make_authority(name="other"))),
+        ("signed by another key of the authority's name", lambda: svid(issuer=make_authority())),
+        (
+            "signed by an intermediate that the bundle lacks",
+            lambda: svid(issuer=make_authority(name="intermediate", issuer=authority())),
+        ),
+        ("signed by a leaf", lambda: svid(issuer=svid())),
+    ],
+)
 def test_a_defect_makes_the_workload_invalid(what: str, make: Callable[[], Issued]) -> None:
     """Each rule alone refuses a certificate that is sound otherwise."""
     assert check(make()) is Reason.WORKLOAD_INVALID
@@ -148,22 +160,32 @@ def test_an_authority_speaks_for_its_own_trust_domain_only() -> None:
     assert refused.value.reason is Reason.WORKLOAD_INVALID
 
 
-@pytest.mark.parametrize(("what", "root"), [
-    ("expired", lambda: make_authority(begin=moment() - 2 * HOUR, end=moment(NOW - 1))),
-    ("not yet valid", lambda: make_authority(begin=moment(NOW + 1))),
-    ("no CA", lambda: make_authority(ca=False)),
-    ("without basicConstraints", lambda: make_authority(ca=None)),
-    ("without keyUsage", lambda: make_authority(key_cert_sign=None)),
-    ("without keyCertSign", lambda: make_authority(key_cert_sign=False)),
-    ("for servers only", lambda: make_authority(purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
-    ("of another trust domain", lambda: make_authority(uris=["spiffe://partner.example"])),
-    ("with a path in its ID", lambda: make_authority(uris=[FRONTEND])),
-    ("with a critical extension that nobody knows", lambda: make_authority(extra=critical(_UNKNOWN))),
-    ("with name constraints", lambda: make_authority(extra=critical(
-        x509.NameConstraints(permitted_subtrees=[x509.UniformResourceIdentifier("shop.example")],
-                             excluded_subtrees=None)))),
-    ("with a weak key", lambda: make_authority(private=rsa_key(1024))),
-])
+@pytest.mark.parametrize(
+    ("what", "root"),
+    [
+        ("expired", lambda: make_authority(begin=moment() - 2 * HOUR, end=moment(NOW - 1))),
+        ("not yet valid", lambda: make_authority(begin=moment(NOW + 1))),
+        ("no CA", lambda: make_authority(ca=False)),
+        ("without basicConstraints", lambda: make_authority(ca=None)),
+        ("without keyUsage", lambda: make_authority(key_cert_sign=None)),
+        ("without keyCertSign", lambda: make_authority(key_cert_sign=False)),
+        ("for servers only", lambda: make_authority(purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
+        ("of another trust domain", lambda: make_authority(uris=["spiffe://partner.example"])),
+        ("with a path in its ID", lambda: make_authority(uris=[FRONTEND])),
+        ("with a critical extension that nobody knows", lambda: make_authority(extra=critical(_UNKNOWN))),
+        (
+            "with name constraints",
+            lambda: make_authority(
+                extra=critical(
+                    x509.NameConstraints(
+                        permitted_subtrees=[x509.UniformResourceIdentifier("shop.example")], excluded_subtrees=None
+                    )
+                )
+            ),
+        ),
+        ("with a weak key", lambda: make_authority(private=rsa_key(1024))),
+    ],
+)
 def test_an_unsound_authority_signs_nothing(what: str, root: Callable[[], Issued]) -> None:
     """A leaf that is sound otherwise is refused when its authority is not."""
     issuer = root()
@@ -171,9 +193,9 @@ def test_an_unsound_authority_signs_nothing(what: str, root: Callable[[], Issued
     assert check(svid(issuer=issuer), trusted=bundle(issuer)) is Reason.WORKLOAD_INVALID
 
 
-@pytest.mark.parametrize("private", [
-    rsa_key, lambda: ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate,
-])
+@pytest.mark.parametrize(
+    "private", [rsa_key, lambda: ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate]
+)
 def test_authorities_may_have_any_accepted_key(private: Callable[[], Any]) -> None:
     """RSA, ECDSA and Ed25519 authorities sign; path length zero allows a leaf; no URI is fine."""
     issuer = make_authority(private=private(), path_length=0, uris=[])
@@ -203,12 +225,19 @@ def _texts() -> dict[str, str]:
     pem = svid().pem
     body = pem.splitlines()
     return {
-        "empty": "", "not encoded PEM twice": quote(pem * 2, safe=""), "text before": quote("x\n" + pem, safe=""),
-        "text after": quote(pem + "x", safe=""), "broken percent": quote(pem, safe="").replace("%0A", "%0", 1),
-        "no end": quote(pem[:-30], safe=""), "another label": quote(pem.replace("CERTIFICATE", "PUBLIC KEY"), safe=""),
-        "broken base64": quote(pem.replace(body[1], body[1][:-1]), safe=""), "NUL": quote(pem + "\0", safe=""),
+        "empty": "",
+        "not encoded PEM twice": quote(pem * 2, safe=""),
+        "text before": quote("x\n" + pem, safe=""),
+        "text after": quote(pem + "x", safe=""),
+        "broken percent": quote(pem, safe="").replace("%0A", "%0", 1),
+        "no end": quote(pem[:-30], safe=""),
+        "another label": quote(pem.replace("CERTIFICATE", "PUBLIC KEY"), safe=""),
+        "broken base64": quote(pem.replace(body[1], body[1][:-1]), safe=""),
+        "NUL": quote(pem + "\0", safe=""),
         "no DER": quote("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", safe=""),
-        "too long": "A" * 70_000, "letters": "hello", "non-ASCII": "é",
+        "too long": "A" * 70_000,
+        "letters": "hello",
+        "non-ASCII": "é",
     }
 
 

@@ -14,11 +14,23 @@ from tests.mint.certificates import FRONTEND, TRUST_DOMAIN, authority, bundle, m
 from tests.mint.keys import signing_key
 
 
-@pytest.mark.parametrize("changes", [
-    {"x5c": None}, {"x5c": []}, {"x5c": ["AAAA"]}, {"x5c": ["!"]}, {"x5c": "AAAA"}, {"x5c": [7]}, {"x": "AAAA"},
-    {"kty": "RSA"}, {"crv": "P-384"}, {"y": None}, {"x5c": authority().jwk()["x5c"] * 2},
-    {"x5c": make_authority().jwk()["x5c"]},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"x5c": None},
+        {"x5c": []},
+        {"x5c": ["AAAA"]},
+        {"x5c": ["!"]},
+        {"x5c": "AAAA"},
+        {"x5c": [7]},
+        {"x": "AAAA"},
+        {"kty": "RSA"},
+        {"crv": "P-384"},
+        {"y": None},
+        {"x5c": authority().jwk()["x5c"] * 2},
+        {"x5c": make_authority().jwk()["x5c"]},
+    ],
+)
 def test_an_entry_that_is_no_authority_is_skipped_with_a_warning(changes: dict[str, Any]) -> None:
     """Exactly one certificate whose key is the entry's own; the good entry beside it stays."""
     good = make_authority(name="good")
@@ -38,11 +50,21 @@ def test_keys_of_another_use_are_ignored() -> None:
     assert (found.authorities, found.warnings) == ((), ())
 
 
-@pytest.mark.parametrize("document", [
-    b"", b"[]", b"{}", b'{"keys":null}', b'{"keys":{}}', b'{"keys":[],"keys":[]}', b"\xff",
-    b"-----BEGIN CERTIFICATE-----",
-    b'{"keys":[' + b"{}," * 64 + b"{}]}", b'{"keys":[],"pad":"' + b"x" * 1_100_000 + b'"}',
-])
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"keys":null}',
+        b'{"keys":{}}',
+        b'{"keys":[],"keys":[]}',
+        b"\xff",
+        b"-----BEGIN CERTIFICATE-----",
+        b'{"keys":[' + b"{}," * 64 + b"{}]}",
+        b'{"keys":[],"pad":"' + b"x" * 1_100_000 + b'"}',
+    ],
+)
 def test_what_is_no_bundle_raises(document: bytes) -> None:
     """PEM, other JSON, duplicates and what is beyond the bounds."""
     with pytest.raises(BundleError):
@@ -65,20 +87,35 @@ def test_the_revision_follows_domain_and_authorities() -> None:
     assert import_bundle(bundle(), TRUST_DOMAIN).revision != import_bundle(bundle(), "b.example").revision
 
 
-@pytest.mark.parametrize("principal", [
-    "", "frontend.shop.example", "CN=frontend", "https://shop.example/a", "SPIFFE://shop.example/a",
-])
+@pytest.mark.parametrize(
+    "principal", ["", "frontend.shop.example", "CN=frontend", "https://shop.example/a", "SPIFFE://shop.example/a"]
+)
 def test_a_principal_of_another_kind_is_no_workload(principal: str) -> None:
     """Envoy shows DNS names and subjects too: they say nothing about a workload."""
     assert workload_id(principal, {TRUST_DOMAIN}) is None
 
 
-@pytest.mark.parametrize("principal", [
-    "spiffe://", "spiffe:///a", "spiffe://shop.example", "spiffe://shop.example/", "spiffe://shop.example/a//b",
-    "spiffe://shop.example/a/", "spiffe://shop.example/./a", "spiffe://shop.example/a\n", "spiffe://shop.example/a?b",
-    "spiffe://shop.example/a#b", "spiffe://user@shop.example/a", "spiffe://shop.example/%61", "spiffe://shop.example/é",
-    "spiffe://shop.example/" + "a" * 2048, "spiffe://" + "a" * 256 + "/b", "spiffe://shop.example/a\0",
-])
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "spiffe://",
+        "spiffe:///a",
+        "spiffe://shop.example",
+        "spiffe://shop.example/",
+        "spiffe://shop.example/a//b",
+        "spiffe://shop.example/a/",
+        "spiffe://shop.example/./a",
+        "spiffe://shop.example/a\n",
+        "spiffe://shop.example/a?b",
+        "spiffe://shop.example/a#b",
+        "spiffe://user@shop.example/a",
+        "spiffe://shop.example/%61",
+        "spiffe://shop.example/é",
+        "spiffe://shop.example/" + "a" * 2048,
+        "spiffe://" + "a" * 256 + "/b",
+        "spiffe://shop.example/a\0",
+    ],
+)
 def test_a_broken_id_is_invalid(principal: str) -> None:
     """Nothing is repaired, cut or folded."""
     with pytest.raises(Refused) as refused:

@@ -26,7 +26,7 @@ def settings(**fields: Any) -> IssuerSettings:
     listed = {"audience_claim": tuple, "algorithms": tuple, "token_types": frozenset}
     fields = {name: listed.get(name, lambda value: value)(value) for name, value in fields.items()}
     return IssuerSettings(
-        **{"name": "corp", "issuer": tokens.ISSUER, "audiences": frozenset({tokens.AUDIENCE})} | fields,
+        **{"name": "corp", "issuer": tokens.ISSUER, "audiences": frozenset({tokens.AUDIENCE})} | fields
     )
 
 
@@ -35,8 +35,14 @@ def keys(*signing: SigningKey) -> KeySet:
 
 
 def check(
-    token: str, *, issuer: IssuerSettings | None = None, key_set: KeySet | None = None,
-    scheme: Scheme = Scheme.BEARER, proof: bool = False, certificate: str = "", now: float = NOW,
+    token: str,
+    *,
+    issuer: IssuerSettings | None = None,
+    key_set: KeySet | None = None,
+    scheme: Scheme = Scheme.BEARER,
+    proof: bool = False,
+    certificate: str = "",
+    now: float = NOW,
 ) -> VerifiedToken:
     presented = PresentedToken(scheme=scheme, token=token, proof=proof, certificate=certificate)
     find = (key_set or keys()).find
@@ -76,7 +82,9 @@ def test_vector(row: dict[str, Any]) -> None:
     token = token_of(row)
 
     reason = reason_of(
-        token, issuer=settings(**row.get("settings", {})), scheme=Scheme(row.get("scheme", "bearer")),
+        token,
+        issuer=settings(**row.get("settings", {})),
+        scheme=Scheme(row.get("scheme", "bearer")),
         proof=row.get("proof", False),
     )
 
@@ -103,10 +111,17 @@ def test_a_signature_by_another_key_is_refused(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("change", [
-    lambda s: b"", lambda s: s[:-1], lambda s: s + b"\0", lambda s: b"\0" + s, lambda s: b"\0" * len(s),
-    lambda s: b"\xff" * len(s),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: b"",
+        lambda s: s[:-1],
+        lambda s: s + b"\0",
+        lambda s: b"\0" + s,
+        lambda s: b"\0" * len(s),
+        lambda s: b"\xff" * len(s),
+    ],
+)
 def test_a_signature_of_another_length_or_value_is_refused(algorithm: str, change: Any) -> None:
     """Empty, shortened, padded and constant signatures fail, also ECDSA's r = s = 0."""
     key = signing_key(algorithm)
@@ -142,12 +157,17 @@ def test_the_public_key_is_no_secret(secret: str, algorithm: str) -> None:
     key = signing_key("RS256")
     public = key.private.public_key()
     forms = {
-        "pem": (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), "pkcs1": (Encoding.PEM, PublicFormat.PKCS1),
-        "ssh": (Encoding.OpenSSH, PublicFormat.OpenSSH), "der": (Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        "pem": (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        "pkcs1": (Encoding.PEM, PublicFormat.PKCS1),
+        "ssh": (Encoding.OpenSSH, PublicFormat.OpenSSH),
+        "der": (Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     }
     octets = (
-        public.public_bytes(*forms[secret]) if secret in forms
-        else json.dumps(key.jwk()).encode() if secret == "jwk" else public_members(public)["n"].encode()
+        public.public_bytes(*forms[secret])
+        if secret in forms
+        else json.dumps(key.jwk()).encode()
+        if secret == "jwk"
+        else public_members(public)["n"].encode()
     )
     signed = tokens.mint(head={"alg": algorithm}).rpartition(".")[0]
 
@@ -173,10 +193,23 @@ def test_without_kid_two_keys_that_fit_are_one_too_many() -> None:
     assert reason_of(token, key_set=keys(first, signing_key("PS256", "key-2"))) == "verified"
 
 
-@pytest.mark.parametrize("token", [
-    "", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c.d.e", "{}", "eyJhbGciOiJub25lIn0..", "a" * 9000, "." * 8000,
-    '{"payload":"e30","signatures":[]}',
-])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b",
+        "a.b.c.d",
+        "a.b.c.d.e",
+        "{}",
+        "eyJhbGciOiJub25lIn0..",
+        "a" * 9000,
+        "." * 8000,
+        '{"payload":"e30","signatures":[]}',
+    ],
+)
 def test_what_is_no_compact_jws_is_malformed(token: str) -> None:
     """Other numbers of parts, JWEs, JSON forms and thousands of dots are refused before anything is decoded."""
     assert reason_of(token) == "token_malformed"
@@ -187,9 +220,13 @@ def test_non_canonical_base64url_is_malformed() -> None:
     head, payload, signature = tokens.mint().split(".")
     last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     spellings = [
-        f"{head}.{payload}.{signature}==", f"{head}.{payload} .{signature}", f"{head}.{payload}.{signature}\n",
-        f"{head}.{payload}.+{signature[1:]}", f"{head}.{payload}.{signature}AAA",
-        f"{head}.{payload}.{signature[:-1]}{last[last.index(signature[-1]) + 1]}", f"é.{payload}.{signature}",
+        f"{head}.{payload}.{signature}==",
+        f"{head}.{payload} .{signature}",
+        f"{head}.{payload}.{signature}\n",
+        f"{head}.{payload}.+{signature[1:]}",
+        f"{head}.{payload}.{signature}AAA",
+        f"{head}.{payload}.{signature[:-1]}{last[last.index(signature[-1]) + 1]}",
+        f"é.{payload}.{signature}",
     ]
 
     assert {reason_of(token) for token in spellings} == {"token_malformed"}
@@ -234,7 +271,8 @@ def test_a_cached_token_is_rechecked_for_time_and_binding() -> None:
     recheck(verified, settings(), presented, now=NOW + 3000)
 
     for now, how, reason in [
-        (NOW + 3570, presented, Reason.TOKEN_EXPIRED), (NOW - 91, presented, Reason.TOKEN_NOT_YET_VALID),
+        (NOW + 3570, presented, Reason.TOKEN_EXPIRED),
+        (NOW - 91, presented, Reason.TOKEN_NOT_YET_VALID),
         (NOW, PresentedToken(scheme=Scheme.DPOP, token=presented.token), Reason.PROOF_MISSING),
     ]:
         with pytest.raises(Refused) as refused:

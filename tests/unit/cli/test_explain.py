@@ -60,10 +60,19 @@ def write(directory: Path, keys: str) -> Path:
 def explain(directory: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     """Exit code and the JSON report."""
     target = arguments[0] if arguments and arguments[0].startswith("/") else "/orders/alice"
-    code = main([
-        "explain", str(directory), "GET", f"orders.shop.example{target}", "--output", "json", "--now", TIME,
-        *(argument for argument in arguments if argument != target),
-    ])
+    code = main(
+        [
+            "explain",
+            str(directory),
+            "GET",
+            f"orders.shop.example{target}",
+            "--output",
+            "json",
+            "--now",
+            TIME,
+            *(argument for argument in arguments if argument != target),
+        ]
+    )
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     return code, report
 
@@ -78,7 +87,7 @@ def test_a_token_is_verified_for_real(directory: Path, capsys: pytest.CaptureFix
 
 
 def test_a_token_may_come_from_a_file_or_standard_input(
-    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that it doesn't end in the shell's history."""
     (directory / "token").write_text(tokens.mint() + "\n")
@@ -90,10 +99,20 @@ def test_a_token_may_come_from_a_file_or_standard_input(
 
 def test_an_expired_token_is_denied_as_of_now(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--now` moves the whole decision."""
-    code = main([
-        "explain", str(directory), "GET", "orders.shop.example/orders/alice", "--token", tokens.mint(),
-        "--now", str(int(tokens.NOW) + 7200), "--output", "json",
-    ])
+    code = main(
+        [
+            "explain",
+            str(directory),
+            "GET",
+            "orders.shop.example/orders/alice",
+            "--token",
+            tokens.mint(),
+            "--now",
+            str(int(tokens.NOW) + 7200),
+            "--output",
+            "json",
+        ]
+    )
 
     assert (code, json.loads(capsys.readouterr().out)["reason"]) == (1, "token_expired")
 
@@ -142,25 +161,29 @@ def test_a_step_up_shows_the_challenge(directory: Path, capsys: pytest.CaptureFi
     assert explain(directory, capsys, "/step-up", "--as", "corp:alice", *fresh)[0] == 0
 
 
-@pytest.mark.parametrize(("url", "expected"), [
-    ("http://a.example/x", ("http", "a.example", "/x")),
-    ("https://a.example:8443/x?y=/z", ("https", "a.example:8443", "/x?y=/z")),
-    ("a.example/x", ("http", "a.example", "/x")),
-    ("a.example", ("http", "a.example", "/")),
-    ("http://a.example?q=1", ("http", "a.example", "/?q=1")),
-    ("http://a.example/a/../b//c%2e;d", ("http", "a.example", "/a/../b//c%2e;d")),
-    ("http://a.example/x#y", ("http", "a.example", "/x#y")),
-    ("http://u@a.example/x@y", ("http", "u@a.example", "/x@y")),
-    ("http://[::1]:80/", ("http", "[::1]:80", "/")),
-])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://a.example/x", ("http", "a.example", "/x")),
+        ("https://a.example:8443/x?y=/z", ("https", "a.example:8443", "/x?y=/z")),
+        ("a.example/x", ("http", "a.example", "/x")),
+        ("a.example", ("http", "a.example", "/")),
+        ("http://a.example?q=1", ("http", "a.example", "/?q=1")),
+        ("http://a.example/a/../b//c%2e;d", ("http", "a.example", "/a/../b//c%2e;d")),
+        ("http://a.example/x#y", ("http", "a.example", "/x#y")),
+        ("http://u@a.example/x@y", ("http", "u@a.example", "/x@y")),
+        ("http://[::1]:80/", ("http", "[::1]:80", "/")),
+    ],
+)
 def test_a_url_is_split_and_nothing_in_it_repaired(url: str, expected: tuple[str, str, str]) -> None:
     """The path reaches the service's own parser octet for octet."""
     assert split_url(url) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("1790000000", 1790000000.0), ("2026-11-21T10:00:00Z", 1795255200.0), ("2026-11-21T11:00:00+01:00", 1795255200.0),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1790000000", 1790000000.0), ("2026-11-21T10:00:00Z", 1795255200.0), ("2026-11-21T11:00:00+01:00", 1795255200.0)],
+)
 def test_times_are_numbers_or_rfc_3339(text: str, expected: float) -> None:
     """Always with an offset: a local time would mean something else elsewhere."""
     assert moment(text) == expected
@@ -173,10 +196,17 @@ def test_other_times_are_a_usage_error(text: str) -> None:
         moment(text)
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--as", "alice"], ["--as", "corp:"], ["--claim", "x", "--as", "corp:a"], ["--token", "@/nonexistent"],
-    ["--keys", "/nonexistent"], ["--claim", "sub.x=1", "--as", "corp:a"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--as", "alice"],
+        ["--as", "corp:"],
+        ["--claim", "x", "--as", "corp:a"],
+        ["--token", "@/nonexistent"],
+        ["--keys", "/nonexistent"],
+        ["--claim", "sub.x=1", "--as", "corp:a"],
+    ],
+)
 def test_unusable_arguments_are_said(directory: Path, arguments: list[str]) -> None:
     """Usage (2) or environment (5), never a bug (70)."""
     assert main(["explain", str(directory), "GET", "orders.shop.example/orders/1", *arguments]) in (2, 5)

@@ -21,7 +21,7 @@ FILES = sorted(CASES.glob("*.txt"))
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_the_output_is_the_golden_one(
-    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Command line, exit code, standard output and standard error."""
     monkeypatch.chdir(CASES / "policies")

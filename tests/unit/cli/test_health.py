@@ -17,10 +17,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("listen", "asked"),
-    [
-        ("127.0.0.1:1", "127.0.0.1:1"),
-        ("127.0.0.1:1,unix:/nonexistent/authz.sock", "unix:/nonexistent/authz.sock"),
-    ],
+    [("127.0.0.1:1", "127.0.0.1:1"), ("127.0.0.1:1,unix:/nonexistent/authz.sock", "unix:/nonexistent/authz.sock")],
 )
 def test_a_unix_socket_is_asked_first(
     listen: str, asked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -18,7 +18,7 @@ def failing(error: BaseException) -> object:
 
 
 def test_a_bug_is_one_line_and_exit_code_70(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without its text, which may hold anything; the traceback only where it was asked for."""
     monkeypatch.setattr(version, "run", failing(ValueError("secret")))
@@ -34,9 +34,7 @@ def test_a_bug_is_one_line_and_exit_code_70(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_failure_says_each_of_its_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_failure_says_each_of_its_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """And ends with its own code."""
     monkeypatch.setattr(version, "run", failing(CommandFailed(exit_codes.ENVIRONMENT, "one", "two")))
 
@@ -45,7 +43,7 @@ def test_a_failure_says_each_of_its_lines(
 
 
 def test_an_interrupt_ends_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C in an offline command."""
     monkeypatch.setattr(version, "run", failing(KeyboardInterrupt()))
@@ -68,7 +66,7 @@ def test_the_whole_grammar_can_be_built() -> None:
 
 
 def test_config_show_says_where_values_come_from(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flag, variable and default."""
     monkeypatch.setenv("AUTHZ_DRAIN_GRACE", "7s")
@@ -81,9 +79,7 @@ def test_config_show_says_where_values_come_from(
     assert rows["front"] == ["auto", "default"]
 
 
-def test_a_broken_setting_is_a_usage_error(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_broken_setting_is_a_usage_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fault is said, with its origin."""
     monkeypatch.setenv("AUTHZ_DRAIN_GRACE", "7")
     monkeypatch.setenv("AUTHZ_NONSENSE", "7")

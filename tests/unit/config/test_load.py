@@ -44,7 +44,8 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
     file = _file(tmp_path, "keys: {refresh: 1m, cooldown: 20s, timeout: 3s}\nreload_interval: 2s\n")
 
     loaded = load_settings(
-        file=file, environ={"AUTHZ_KEYS__COOLDOWN": "30s", "AUTHZ_KEYS__TIMEOUT": "4s", "HOME": "/"},
+        file=file,
+        environ={"AUTHZ_KEYS__COOLDOWN": "30s", "AUTHZ_KEYS__TIMEOUT": "4s", "HOME": "/"},
         flags={"keys.timeout": "5s"},
     )
 
@@ -74,13 +75,29 @@ def test_every_fault_is_named_at_once_with_its_place(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("text", [
-    "keys: {refresh: 1m}\nkeys: {refresh: 2m}\n", "listen: &a x\n",
-    "a: !!python/name:os.system\n", "- 1\n", "{", "a: [",
-    "reload_interval: 1s\n---\nreload_interval: 2s\n", "keys.refresh: 1m\n", "1: 2\n", "listen: []\n", "listen:\n",
-    "policy_dir: {a: b}\n", "unsafe_plaintext: 1\n", "limits: {queue: true}\n", "limits: {queue: -1}\n",
-    "limits: {queue: 1.5}\n", "listen: [127.0.0.1:1, 127.0.0.1:1]\n", "listen: [127.0.0.1:70000]\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "keys: {refresh: 1m}\nkeys: {refresh: 2m}\n",
+        "listen: &a x\n",
+        "a: !!python/name:os.system\n",
+        "- 1\n",
+        "{",
+        "a: [",
+        "reload_interval: 1s\n---\nreload_interval: 2s\n",
+        "keys.refresh: 1m\n",
+        "1: 2\n",
+        "listen: []\n",
+        "listen:\n",
+        "policy_dir: {a: b}\n",
+        "unsafe_plaintext: 1\n",
+        "limits: {queue: true}\n",
+        "limits: {queue: -1}\n",
+        "limits: {queue: 1.5}\n",
+        "listen: [127.0.0.1:1, 127.0.0.1:1]\n",
+        "listen: [127.0.0.1:70000]\n",
+    ],
+)
 def test_what_is_not_plainly_right_is_refused(tmp_path: Path, text: str) -> None:
     """Duplicates, aliases, tags, two documents, wrong types, values out of range."""
     assert _faults(tmp_path, text)
@@ -94,10 +111,18 @@ def test_an_absent_file_that_was_named_is_a_fault(tmp_path: Path) -> None:
         load_settings(environ={"AUTHZ_CONFIG": str(tmp_path / "missing.yaml")})
 
 
-@pytest.mark.parametrize("variable", [
-    "AUTHZ_SERVICE_HOST", "AUTHZ_SERVICE_PORT", "AUTHZ_SERVICE_PORT_GRPC", "AUTHZ_PORT", "AUTHZ_PORT_9000_TCP",
-    "AUTHZ_PORT_9000_TCP_ADDR", "AUTHZ_ADMIN_SERVICE_HOST",
-])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AUTHZ_SERVICE_HOST",
+        "AUTHZ_SERVICE_PORT",
+        "AUTHZ_SERVICE_PORT_GRPC",
+        "AUTHZ_PORT",
+        "AUTHZ_PORT_9000_TCP",
+        "AUTHZ_PORT_9000_TCP_ADDR",
+        "AUTHZ_ADMIN_SERVICE_HOST",
+    ],
+)
 def test_the_variables_of_kubernetes_are_no_settings(variable: str) -> None:
     """A Service named authz puts these into every pod of its namespace."""
     load_settings(environ={variable: "tcp://10.0.0.1:9000"})
@@ -116,7 +141,7 @@ def test_every_setting_has_a_flag() -> None:
     add_flags(parser)
 
     namespace = parser.parse_args(
-        ["--listen", "127.0.0.1:1,[::1]:2", "--listen", "unix:/run/a", "--keys-refresh", "1m"],
+        ["--listen", "127.0.0.1:1,[::1]:2", "--listen", "unix:/run/a", "--keys-refresh", "1m"]
     )
     loaded = load_settings(flags=given_flags(namespace))
 
@@ -133,20 +158,25 @@ def test_every_default_is_a_value_that_could_be_written() -> None:
         assert each.kind.read(shown) == value_of(settings, each.name), each.name
 
 
-@pytest.mark.parametrize(("text", "fault"), [
-    ("tls: {cert: a.pem}\n", "it needs tls.key and tls.client_ca as well"),
-    ("tls: {cert: a, key: b, client_ca: c}\n", "it needs tls.may_connect"),
-    ("tls: {workload_api: 'unix:/a.sock'}\n", "it needs tls.may_connect"),
-    ("tls: {workload_api: '127.0.0.1:80', may_connect: 'spiffe://a.example/x'}\n", "it is a Unix socket"),
-    ("tls: {workload_api: 'unix:/a.sock', cert: a, may_connect: 'spiffe://a.example/x'}\n", "supplies it"),
-    ("tls: {workload_api: 'unix:/a.sock', may_connect: ['spiffe://a.example/x', 'spiffe://b.example/x']}\n",
-     "of one trust domain"),
-    ("tls: {spiffe_id: 'spiffe://a.example/x'}\n", "it needs tls.workload_api"),
-    ("tls: {may_connect: ['spiffe://shop.example/envoy']}\n", "it needs tls.cert"),
-    ("admin_listen: unix:/run/admin\n", "need HOST:PORT"),
-    ("listen: 0.0.0.0:9000\n", "can be reached from outside"),
-    ("listen: '[::]:9000'\n", "can be reached from outside"),
-])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("tls: {cert: a.pem}\n", "it needs tls.key and tls.client_ca as well"),
+        ("tls: {cert: a, key: b, client_ca: c}\n", "it needs tls.may_connect"),
+        ("tls: {workload_api: 'unix:/a.sock'}\n", "it needs tls.may_connect"),
+        ("tls: {workload_api: '127.0.0.1:80', may_connect: 'spiffe://a.example/x'}\n", "it is a Unix socket"),
+        ("tls: {workload_api: 'unix:/a.sock', cert: a, may_connect: 'spiffe://a.example/x'}\n", "supplies it"),
+        (
+            "tls: {workload_api: 'unix:/a.sock', may_connect: ['spiffe://a.example/x', 'spiffe://b.example/x']}\n",
+            "of one trust domain",
+        ),
+        ("tls: {spiffe_id: 'spiffe://a.example/x'}\n", "it needs tls.workload_api"),
+        ("tls: {may_connect: ['spiffe://shop.example/envoy']}\n", "it needs tls.cert"),
+        ("admin_listen: unix:/run/admin\n", "need HOST:PORT"),
+        ("listen: 0.0.0.0:9000\n", "can be reached from outside"),
+        ("listen: '[::]:9000'\n", "can be reached from outside"),
+    ],
+)
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: str, fault: str) -> None:
     """Half of a TLS set-up, or an open port without any."""
     assert any(fault in each for each in _faults(tmp_path, text))

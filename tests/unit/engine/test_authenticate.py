@@ -28,7 +28,8 @@ GATEWAY = "spiffe://shop.example/ns/edge/sa/gateway"
 CORP = IssuerSettings(name="corp", issuer=tokens.ISSUER, audiences=frozenset({"shop-api", "admin-api"}))
 PARTNER = IssuerSettings(name="partner", issuer="https://idp.partner.example", audiences=frozenset({"shop-api"}))
 TRUST = TrustSettings(
-    bundles={TRUST_DOMAIN: BundleFile("bundles/shop.json")}, verified_by=PeerVerification.ENVOY,
+    bundles={TRUST_DOMAIN: BundleFile("bundles/shop.json")},
+    verified_by=PeerVerification.ENVOY,
     roles={SpiffeId.parse(FRONTEND): frozenset({"order-caller"})},
     trusted_proxies=frozenset({SpiffeId.parse(GATEWAY)}),
 )
@@ -55,13 +56,12 @@ class Scene:
         self.audiences: dict[str, frozenset[str]] = {}
         self.authenticator = Authenticator(self.keys, self.bundles, self.tokens, self.certificates, Limits())
 
-    def principals(
-        self, headers: Any = (), usage: Usage = CORP_ONLY, *, now: float = NOW, **peer: str,
-    ) -> Principals:
+    def principals(self, headers: Any = (), usage: Usage = CORP_ONLY, *, now: float = NOW, **peer: str) -> Principals:
         trusted = Trusted(
             issuers={issuer.name: issuer for issuer in self.issuers},
             issuers_by_url={issuer.issuer: issuer for issuer in self.issuers},
-            trust=self.trust, audiences=self.audiences,
+            trust=self.trust,
+            audiences=self.audiences,
         )
         return self.authenticator.principals(request(headers, **peer), usage, trusted, now=now)
 
@@ -87,7 +87,7 @@ def scene() -> Scene:
 def test_nothing_is_examined_that_usage_does_not_name(scene: Scene) -> None:
     """A public route looks at no credential, however broken."""
     found = scene.principals(
-        [("authorization", "Bearer x"), ("authorization", "Bearer y")], Usage(), principal="spiffe://",
+        [("authorization", "Bearer x"), ("authorization", "Bearer y")], Usage(), principal="spiffe://"
     )
 
     assert found == NOBODY
@@ -97,21 +97,20 @@ def test_nothing_is_examined_that_usage_does_not_name(scene: Scene) -> None:
 def test_each_via_is_examined_alone(scene: Scene) -> None:
     """The peer that vouches for a forwarded identity isn't shown where only `forwarded` is asked for."""
     found = scene.principals(
-        {"x-forwarded-client-cert": f"By={GATEWAY};URI={FRONTEND}", "authorization": "Bearer x"}, FORWARDED,
+        {"x-forwarded-client-cert": f"By={GATEWAY};URI={FRONTEND}", "authorization": "Bearer x"},
+        FORWARDED,
         principal=GATEWAY,
     )
 
     assert found == Principals(
-        forwarded=Workload(id=SpiffeId.parse(FRONTEND), via=Via.FORWARDED, roles=frozenset({"order-caller"})),
+        forwarded=Workload(id=SpiffeId.parse(FRONTEND), via=Via.FORWARDED, roles=frozenset({"order-caller"}))
     )
 
 
 def test_user_and_both_workloads_act_together(scene: Scene) -> None:
     """A request has at most one user and one workload for each `via`."""
     usage = Usage(issuers=frozenset({"corp"}), vias=frozenset(Via))
-    headers = {
-        "authorization": f"Bearer {tokens.mint()}", "x-forwarded-client-cert": f"By={GATEWAY};URI={FRONTEND}",
-    }
+    headers = {"authorization": f"Bearer {tokens.mint()}", "x-forwarded-client-cert": f"By={GATEWAY};URI={FRONTEND}"}
 
     found = scene.principals(headers, usage, principal=GATEWAY)
 
@@ -130,14 +129,17 @@ def test_no_credential_is_nobody(scene: Scene) -> None:
     assert scene.principals().user is None
 
 
-@pytest.mark.parametrize(("token", "reason"), [
-    ("x", Reason.TOKEN_MALFORMED),
-    (tokens.mint({"iss": "https://other.example"}), Reason.ISSUER_UNKNOWN),
-    (tokens.mint({"iss": PARTNER.issuer}), Reason.ISSUER_NOT_PERMITTED),
-    (tokens.mint({"exp": 1}), Reason.TOKEN_EXPIRED),
-    (tokens.mint(head={"alg": "HS256"}), Reason.TOKEN_ALGORITHM_REFUSED),
-    (tokens.mint(key=other_key("RS256")), Reason.TOKEN_SIGNATURE_INVALID),
-])
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("x", Reason.TOKEN_MALFORMED),
+        (tokens.mint({"iss": "https://other.example"}), Reason.ISSUER_UNKNOWN),
+        (tokens.mint({"iss": PARTNER.issuer}), Reason.ISSUER_NOT_PERMITTED),
+        (tokens.mint({"exp": 1}), Reason.TOKEN_EXPIRED),
+        (tokens.mint(head={"alg": "HS256"}), Reason.TOKEN_ALGORITHM_REFUSED),
+        (tokens.mint(key=other_key("RS256")), Reason.TOKEN_SIGNATURE_INVALID),
+    ],
+)
 def test_what_a_verifier_refuses_becomes_a_refusal(scene: Scene, token: str, reason: Reason) -> None:
     """A refused credential is a value with its reason; nothing is remembered."""
     outcome = scene.user(token)
@@ -181,9 +183,7 @@ def test_an_unknown_kid_asks_for_a_fetch(scene: Scene) -> None:
 
     assert scene.user(token).reason is Reason.TOKEN_KEY_UNKNOWN
     scene.keys.fetching = True
-    assert scene.user(token) == Undecided(
-        reason=Reason.KEYS_UNAVAILABLE, detail="a fetch is under way", retry_after=2,
-    )
+    assert scene.user(token) == Undecided(reason=Reason.KEYS_UNAVAILABLE, detail="a fetch is under way", retry_after=2)
     assert scene.keys.unknown_asked == ["corp", "corp"]
 
 
@@ -239,13 +239,16 @@ def test_new_keys_end_what_old_keys_verified(scene: Scene) -> None:
     assert scene.user().reason is Reason.TOKEN_SIGNATURE_INVALID
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"audiences": frozenset({"other"})}, Reason.AUDIENCE_MISMATCH),
-    ({"algorithms": ("ES256",)}, Reason.TOKEN_ALGORITHM_REFUSED),
-    ({"token_types": frozenset({"jwt"})}, Reason.TOKEN_TYPE_REFUSED),
-    ({"max_lifetime": 60.0}, Reason.TOKEN_LIFETIME_EXCESSIVE),
-    ({"issuer": "https://new.example"}, Reason.ISSUER_UNKNOWN),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"audiences": frozenset({"other"})}, Reason.AUDIENCE_MISMATCH),
+        ({"algorithms": ("ES256",)}, Reason.TOKEN_ALGORITHM_REFUSED),
+        ({"token_types": frozenset({"jwt"})}, Reason.TOKEN_TYPE_REFUSED),
+        ({"max_lifetime": 60.0}, Reason.TOKEN_LIFETIME_EXCESSIVE),
+        ({"issuer": "https://new.example"}, Reason.ISSUER_UNKNOWN),
+    ],
+)
 def test_new_settings_end_what_old_settings_verified(scene: Scene, change: dict[str, Any], reason: Reason) -> None:
     """A cached verdict is bound to the version of the issuer's settings."""
     scene.user()
@@ -279,6 +282,7 @@ def test_the_binding_is_asked_of_each_request(scene: Scene) -> None:
 
 def test_any_other_exception_passes_through(scene: Scene) -> None:
     """A bug is no refusal: the guard outside turns it into a 503 denial."""
+
     class Broken(FixedKeys):
         def keys(self, issuer: IssuerSettings) -> KeySet:
             raise RuntimeError(issuer.name)
@@ -295,14 +299,15 @@ def test_any_other_exception_passes_through(scene: Scene) -> None:
 def test_the_principal_names_the_workload(scene: Scene) -> None:
     """With the roles that the platform gave to its exact ID."""
     assert scene.mtls(FRONTEND) == Workload(
-        id=SpiffeId.parse(FRONTEND), via=Via.MTLS, roles=frozenset({"order-caller"}),
+        id=SpiffeId.parse(FRONTEND), via=Via.MTLS, roles=frozenset({"order-caller"})
     )
     assert scene.mtls(FRONTEND + "-2").roles == frozenset()
 
 
-@pytest.mark.parametrize(("principal", "reason"), [
-    ("spiffe://shop.example", Reason.WORKLOAD_INVALID), ("spiffe://other.example/a", Reason.TRUST_DOMAIN_UNKNOWN),
-])
+@pytest.mark.parametrize(
+    ("principal", "reason"),
+    [("spiffe://shop.example", Reason.WORKLOAD_INVALID), ("spiffe://other.example/a", Reason.TRUST_DOMAIN_UNKNOWN)],
+)
 def test_a_principal_that_is_no_id_of_ours_is_refused(scene: Scene, principal: str, reason: Reason) -> None:
     """Grammar first, then the trust domain."""
     assert scene.mtls(principal).reason is reason
@@ -389,27 +394,30 @@ def test_a_proxy_that_could_not_be_verified_leaves_it_undecided(scene: Scene) ->
     scene.bundles.bundles.clear()
 
     found = scene.principals(
-        {"x-forwarded-client-cert": f"By={GATEWAY};URI={FRONTEND}"}, FORWARDED, certificate=svid(GATEWAY).encoded,
+        {"x-forwarded-client-cert": f"By={GATEWAY};URI={FRONTEND}"}, FORWARDED, certificate=svid(GATEWAY).encoded
     )
 
     assert isinstance(found.forwarded, Undecided)
 
 
-@pytest.mark.parametrize(("values", "reason"), [
-    ((f"By={GATEWAY};URI=x",), Reason.WORKLOAD_INVALID),
-    ((f"By={GATEWAY};URI=spiffe://other.example/a",), Reason.TRUST_DOMAIN_UNKNOWN),
-    ((f"By={GATEWAY};URI={FRONTEND}", f"By={GATEWAY};URI={FRONTEND}"), Reason.HEADER_AMBIGUOUS),
-])
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((f"By={GATEWAY};URI=x",), Reason.WORKLOAD_INVALID),
+        ((f"By={GATEWAY};URI=spiffe://other.example/a",), Reason.TRUST_DOMAIN_UNKNOWN),
+        ((f"By={GATEWAY};URI={FRONTEND}", f"By={GATEWAY};URI={FRONTEND}"), Reason.HEADER_AMBIGUOUS),
+    ],
+)
 def test_a_forwarded_identity_that_breaks_the_rules_is_refused(
-    scene: Scene, values: tuple[str, ...], reason: Reason,
+    scene: Scene, values: tuple[str, ...], reason: Reason
 ) -> None:
     """Also a header that came twice."""
     assert scene.forwarded(*values).reason is reason
 
 
-@pytest.mark.parametrize("values", [
-    (), ("",), ("garbage",), (f"By={GATEWAY}; URI={FRONTEND}",), (f"By={GATEWAY};URI=",),
-])
+@pytest.mark.parametrize(
+    "values", [(), ("",), ("garbage",), (f"By={GATEWAY}; URI={FRONTEND}",), (f"By={GATEWAY};URI=",)]
+)
 def test_without_a_usable_element_there_is_no_forwarded_identity(scene: Scene, values: tuple[str, ...]) -> None:
     """The proxy's own identity doesn't take its place."""
     assert scene.forwarded(*values) is None

@@ -97,17 +97,20 @@ def test_who_meets_the_route_is_permitted(point: Point) -> None:
     assert decided.revision == policy().revision != ""
 
 
-@pytest.mark.parametrize(("how", "reason"), [
-    ({}, Reason.CREDENTIAL_MISSING),
-    ({"token": "x"}, Reason.TOKEN_MALFORMED),
-    ({"token": tokens.mint({"scope": "other"})}, Reason.SCOPE_MISSING),
-    ({"token": tokens.mint({"exp": 1})}, Reason.TOKEN_EXPIRED),
-    ({"token": tokens.mint(), "principal": ""}, Reason.WORKLOAD_MISSING),
-    ({"token": tokens.mint(), "principal": "spiffe://x.example/a"}, Reason.TRUST_DOMAIN_UNKNOWN),
-    ({"token": tokens.mint(), "target": "/other"}, Reason.ROUTE_UNMATCHED),
-    ({"token": tokens.mint(), "method": "DELETE"}, Reason.METHOD_UNMATCHED),
-    ({"token": tokens.mint(), "authority": "other.example"}, Reason.DESTINATION_UNMATCHED),
-])
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ({}, Reason.CREDENTIAL_MISSING),
+        ({"token": "x"}, Reason.TOKEN_MALFORMED),
+        ({"token": tokens.mint({"scope": "other"})}, Reason.SCOPE_MISSING),
+        ({"token": tokens.mint({"exp": 1})}, Reason.TOKEN_EXPIRED),
+        ({"token": tokens.mint(), "principal": ""}, Reason.WORKLOAD_MISSING),
+        ({"token": tokens.mint(), "principal": "spiffe://x.example/a"}, Reason.TRUST_DOMAIN_UNKNOWN),
+        ({"token": tokens.mint(), "target": "/other"}, Reason.ROUTE_UNMATCHED),
+        ({"token": tokens.mint(), "method": "DELETE"}, Reason.METHOD_UNMATCHED),
+        ({"token": tokens.mint(), "authority": "other.example"}, Reason.DESTINATION_UNMATCHED),
+    ],
+)
 def test_each_shortfall_has_its_reason(point: Point, how: dict[str, Any], reason: Reason) -> None:
     """Exactly one reason for each denial."""
     assert point.reason(**how) is reason
@@ -141,10 +144,20 @@ def test_before_the_first_policy_everything_is_denied(point: Point) -> None:
     assert (decided.decision.reason, decided.revision) == (Reason.POLICY_UNAVAILABLE, "")
 
 
-@pytest.mark.parametrize("value", [
-    "x-authz-subject", "X-Authz-Subject", "x_authz_subject", "close, x-authz-anything", "keep-alive,\tx-shop-user",
-    "X_SHOP_USER", "x-original-url", "x-forwarded_uri", " x-authz-route ,close",
-])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x-authz-subject",
+        "X-Authz-Subject",
+        "x_authz_subject",
+        "close, x-authz-anything",
+        "keep-alive,\tx-shop-user",
+        "X_SHOP_USER",
+        "x-original-url",
+        "x-forwarded_uri",
+        " x-authz-route ,close",
+    ],
+)
 @pytest.mark.parametrize("target", ["/orders/42", "/livez", "/nothing"])
 def test_connection_may_not_name_a_header_of_ours(point: Point, value: str, target: str) -> None:
     """The next hop would drop it and the upstream would see no identity: refused before anything else."""

@@ -113,12 +113,14 @@ class Point:
         self.replays = CountedReplays()
         self.rules = ProofRules()
         self.bundles = FixedBundles(import_bundle(jwt_svids.bundle_of(jwt_svids.svid_key()), TRUST_DOMAIN))
-        outside = Outside(
-            introspection=self.introspection, replays=self.replays, proof_rules=lambda: self.rules,
-        )
+        outside = Outside(introspection=self.introspection, replays=self.replays, proof_rules=lambda: self.rules)
         self.point = DecisionPoint(
-            FixedPolicies(loaded.policy), FixedKeys({"corp": keys, "careful": keys}), self.bundles, TokenCache(),
-            Limits(), outside=outside,
+            FixedPolicies(loaded.policy),
+            FixedKeys({"corp": keys, "careful": keys}),
+            self.bundles,
+            TokenCache(),
+            Limits(),
+            outside=outside,
         )
 
     def decide(self, headers: Any, *, now: float = NOW, **how: Any) -> Decided:
@@ -131,9 +133,7 @@ class Point:
     def answer(self, headers: Any, **how: Any) -> dict[str, str]:
         """The denied answer's headers, as Envoy gets them."""
         decided = self.decide(headers, **how)
-        message = encode(
-            decided.decision, decision_id="d" * 16, revision="r", transport=Transport.TLS, grpc=False,
-        )
+        message = encode(decided.decision, decision_id="d" * 16, revision="r", transport=Transport.TLS, grpc=False)
         denied = pb.CheckResponse.FromString(message).denied_response
         return {item.header.key: item.header.value for item in denied.headers}
 
@@ -189,12 +189,17 @@ def test_authorization_is_never_remembered(point: Point) -> None:
     assert point.reason(bearer(OPAQUE), target="/proven") == "proof_missing"
 
 
-@pytest.mark.parametrize(("answer", "reason"), [
-    (None, "token_inactive"), (tokens.claims(aud="other"), "audience_mismatch"),
-    (tokens.claims(exp=NOW - 60), "token_expired"), (tokens.claims(scope="orders:write"), "scope_missing"),
-    (tokens.claims(iss="https://idp.evil.example"), "issuer_unknown"),
-    (tokens.claims(sub=tokens.ABSENT), "token_claim_missing"),
-])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "token_inactive"),
+        (tokens.claims(aud="other"), "audience_mismatch"),
+        (tokens.claims(exp=NOW - 60), "token_expired"),
+        (tokens.claims(scope="orders:write"), "scope_missing"),
+        (tokens.claims(iss="https://idp.evil.example"), "issuer_unknown"),
+        (tokens.claims(sub=tokens.ABSENT), "token_claim_missing"),
+    ],
+)
 def test_what_the_issuer_says_is_checked_again(point: Point, answer: Any, reason: str) -> None:
     """An active token of another audience, or past its end, doesn't count."""
     point.introspection.answers[OPAQUE] = answer
@@ -210,11 +215,12 @@ def test_an_issuer_that_doesnt_answer_is_a_503(point: Point) -> None:
     assert headers["retry-after"] == "3"
 
 
-@pytest.mark.parametrize(("target", "asked"), [
-    ("/orders/42", [("corp", OPAQUE)]), ("/either", [("partner", OPAQUE)]), ("/plain", []), ("/open", []),
-])
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [("/orders/42", [("corp", OPAQUE)]), ("/either", [("partner", OPAQUE)]), ("/plain", []), ("/open", [])],
+)
 def test_a_token_goes_only_to_the_one_issuer_that_the_route_can_use(
-    point: Point, target: str, asked: list[tuple[str, str]],
+    point: Point, target: str, asked: list[tuple[str, str]]
 ) -> None:
     """Never to one that the route doesn't name, and to nobody where no named one is asked."""
     point.reason(bearer(OPAQUE), target=target)
@@ -294,18 +300,26 @@ def test_an_opaque_token_can_be_bound_too(point: Point) -> None:
     assert point.reason(bearer(OPAQUE)) == "proof_missing"
 
 
-@pytest.mark.parametrize(("headers", "reason"), [
-    (bearer, "proof_missing"),
-    (lambda token: {**proven(token), "authorization": f"Bearer {token}"}, "proof_invalid"),
-    (lambda token: {"authorization": f"DPoP {token}"}, "proof_missing"),
-    (lambda token: {"authorization": f"DPoP {token}", "dpop": "x"}, "proof_invalid"),
-    (lambda token: {"authorization": f"DPoP {token}", "dpop": proofs.mint(key=proofs.proof_key("RS256"), token=token)},
-     "proof_invalid"),
-    (lambda token: proven(token, htm="POST"), "proof_invalid"),
-    (lambda token: {**proven("other"), "authorization": f"DPoP {token}"}, "proof_invalid"),
-    (lambda token: [*proven(token).items(), ("dpop", proofs.mint(token=token))], "header_ambiguous"),
-    (lambda token: {"authorization": f"DPoP {token}", "dpop": "a,b"}, "header_ambiguous"),
-])
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        (bearer, "proof_missing"),
+        (lambda token: {**proven(token), "authorization": f"Bearer {token}"}, "proof_invalid"),
+        (lambda token: {"authorization": f"DPoP {token}"}, "proof_missing"),
+        (lambda token: {"authorization": f"DPoP {token}", "dpop": "x"}, "proof_invalid"),
+        (
+            lambda token: {
+                "authorization": f"DPoP {token}",
+                "dpop": proofs.mint(key=proofs.proof_key("RS256"), token=token),
+            },
+            "proof_invalid",
+        ),
+        (lambda token: proven(token, htm="POST"), "proof_invalid"),
+        (lambda token: {**proven("other"), "authorization": f"DPoP {token}"}, "proof_invalid"),
+        (lambda token: [*proven(token).items(), ("dpop", proofs.mint(token=token))], "header_ambiguous"),
+        (lambda token: {"authorization": f"DPoP {token}", "dpop": "a,b"}, "header_ambiguous"),
+    ],
+)
 def test_a_bound_token_without_its_proof_is_refused(point: Point, headers: Any, reason: str) -> None:
     """Under Bearer always; under DPoP with none, a bad one, somebody else's, or several."""
     assert point.reason(headers(bound())) == reason
@@ -371,19 +385,28 @@ def test_a_client_is_given_a_nonce_and_may_try_again(point: Point) -> None:
     assert point.reason(proven(token, nonce=answer["dpop-nonce"]), now=NOW + 1) == "allowed"
 
 
-@pytest.mark.parametrize(("headers", "target", "challenge"), [
-    (dict, "/orders/42", 'Bearer realm="authz"'),
-    (dict, "/proven", 'DPoP realm="authz", algs="ES256 Ed25519 EdDSA PS256 RS256"'),
-    (lambda: bearer(tokens.mint()), "/proven", 'DPoP realm="authz", error="invalid_dpop_proof", algs="'),
-    (lambda: bearer(tokens.mint()), "/certified", 'Bearer realm="authz", error="invalid_token"'),
-    (lambda: {"authorization": f"DPoP {bound()}"}, "/orders/42",
-     'DPoP realm="authz", error="invalid_dpop_proof", algs="'),
-    (lambda: proven(bound(exp=1)), "/orders/42", 'DPoP realm="authz", error="invalid_token", algs="'),
-    (lambda: proven(bound(scope="x")), "/orders/42",
-     'DPoP realm="authz", error="insufficient_scope", scope="orders:read", algs="'),
-])
+@pytest.mark.parametrize(
+    ("headers", "target", "challenge"),
+    [
+        (dict, "/orders/42", 'Bearer realm="authz"'),
+        (dict, "/proven", 'DPoP realm="authz", algs="ES256 Ed25519 EdDSA PS256 RS256"'),
+        (lambda: bearer(tokens.mint()), "/proven", 'DPoP realm="authz", error="invalid_dpop_proof", algs="'),
+        (lambda: bearer(tokens.mint()), "/certified", 'Bearer realm="authz", error="invalid_token"'),
+        (
+            lambda: {"authorization": f"DPoP {bound()}"},
+            "/orders/42",
+            'DPoP realm="authz", error="invalid_dpop_proof", algs="',
+        ),
+        (lambda: proven(bound(exp=1)), "/orders/42", 'DPoP realm="authz", error="invalid_token", algs="'),
+        (
+            lambda: proven(bound(scope="x")),
+            "/orders/42",
+            'DPoP realm="authz", error="insufficient_scope", scope="orders:read", algs="',
+        ),
+    ],
+)
 def test_the_challenge_names_the_scheme_that_would_help(
-    point: Point, headers: Any, target: str, challenge: str,
+    point: Point, headers: Any, target: str, challenge: str
 ) -> None:
     """RFC 9449 §7.1: DPoP with its algorithms for who used it or has to, Bearer for others."""
     assert point.answer(headers(), target=target)["www-authenticate"].startswith(challenge)
@@ -435,15 +458,19 @@ def test_a_jwt_svid_is_a_workload(point: Point) -> None:
     assert "x_jwt_svid" in decision.remove_headers
 
 
-@pytest.mark.parametrize(("headers", "reason"), [
-    ({}, "workload_missing"), ({"x-jwt-svid": "x"}, "workload_invalid"),
-    ({"x-jwt-svid": jwt_svids.mint({"exp": NOW - 60})}, "workload_invalid"),
-    ({"x-jwt-svid": jwt_svids.mint({"aud": "profiles"})}, "workload_invalid"),
-    ({"x-jwt-svid": jwt_svids.mint({"sub": "spiffe://shop.example/other"})}, "workload_not_permitted"),
-    ({"x-jwt-svid": jwt_svids.mint({"sub": "spiffe://other.example/a"})}, "trust_domain_unknown"),
-    ({"authorization": f"Bearer {jwt_svids.mint()}"}, "workload_missing"),
-    ([("x-jwt-svid", jwt_svids.mint()), ("x-jwt-svid", jwt_svids.mint())], "header_ambiguous"),
-])
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "workload_missing"),
+        ({"x-jwt-svid": "x"}, "workload_invalid"),
+        ({"x-jwt-svid": jwt_svids.mint({"exp": NOW - 60})}, "workload_invalid"),
+        ({"x-jwt-svid": jwt_svids.mint({"aud": "profiles"})}, "workload_invalid"),
+        ({"x-jwt-svid": jwt_svids.mint({"sub": "spiffe://shop.example/other"})}, "workload_not_permitted"),
+        ({"x-jwt-svid": jwt_svids.mint({"sub": "spiffe://other.example/a"})}, "trust_domain_unknown"),
+        ({"authorization": f"Bearer {jwt_svids.mint()}"}, "workload_missing"),
+        ([("x-jwt-svid", jwt_svids.mint()), ("x-jwt-svid", jwt_svids.mint())], "header_ambiguous"),
+    ],
+)
 def test_anything_else_is_none(point: Point, headers: Any, reason: str) -> None:
     """Absent, broken, expired, for somebody else, by somebody else, in another place, or twice."""
     assert point.reason(headers, target="/svid", principal=FRONTEND) == reason
@@ -456,7 +483,7 @@ def test_a_remembered_jwt_svid_expires_and_hangs_on_its_bundle(point: Point) -> 
     assert point.reason(headers, target="/svid") == "allowed"
     assert point.reason(headers, target="/svid", now=NOW + 331) == "workload_invalid"
     point.bundles.bundles = {
-        TRUST_DOMAIN: import_bundle(jwt_svids.bundle_of(jwt_svids.svid_key("RS256")), TRUST_DOMAIN),
+        TRUST_DOMAIN: import_bundle(jwt_svids.bundle_of(jwt_svids.svid_key("RS256")), TRUST_DOMAIN)
     }
     assert point.reason(headers, target="/svid") == "workload_invalid"
     point.bundles.bundles = {}

@@ -17,7 +17,9 @@ from tests.mint.keys import jwk_set, signing_key
 from tests.mint.tokens import NOW
 
 SETTINGS = IssuerSettings(
-    name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}),
+    name="corp",
+    issuer=tokens.ISSUER,
+    audiences=frozenset({tokens.AUDIENCE}),
     aliases={"scopes": ("scope",), "groups": ("groups",), "roles": ("roles",), "client": ("azp",)},
 )
 
@@ -33,7 +35,7 @@ def entry_of(text: str) -> CachedToken:
     presented = PresentedToken(scheme=Scheme.BEARER, token=text)
     token = verify(peek(presented, limit=8192), SETTINGS, KEYS.find, presented, now=NOW)
     return CachedToken(
-        token=token, user=user_of(token, SETTINGS), settings=SETTINGS.revision, keys=KEYS.revision, until=NOW + 60,
+        token=token, user=user_of(token, SETTINGS), settings=SETTINGS.revision, keys=KEYS.revision, until=NOW + 60
     )
 
 

@@ -12,9 +12,7 @@ from authz.model.host import Authority
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, Transport, connection_names, parse_request
 
-TOKEN_CHARACTERS = frozenset(
-    "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-)
+TOKEN_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
 def parsed(

@@ -45,13 +45,25 @@ class MemorySink:
 def test_a_permit_line_says_who_did_what() -> None:
     """Subject in clear, claims not at all, empty fields left out."""
     assert json.loads(encode(record(permit()))) == {
-        "event": "decision", "id": "d-1", "time": "2026-11-21T10:00:00.250Z", "result": "allow", "reason": "allowed",
-        "status": 200, "policy": "orders", "route": "orders.read", "method": "GET", "host": "orders.shop.example",
-        "path": "/orders/42", "grpc": False, "transport": "mtls", "source": "10.1.2.3",
+        "event": "decision",
+        "id": "d-1",
+        "time": "2026-11-21T10:00:00.250Z",
+        "result": "allow",
+        "reason": "allowed",
+        "status": 200,
+        "policy": "orders",
+        "route": "orders.read",
+        "method": "GET",
+        "host": "orders.shop.example",
+        "path": "/orders/42",
+        "grpc": False,
+        "transport": "mtls",
+        "source": "10.1.2.3",
         "destination": "spiffe://shop.example/ns/shop/sa/orders",
         "user": {"issuer": "corp", "subject": "alice", "subject_hash": "ab12", "kind": "person", "client": "spa"},
         "workload": {"id": "spiffe://shop.example/ns/shop/sa/frontend", "via": "mtls"},
-        "revision": "r1", "duration_us": 400,
+        "revision": "r1",
+        "duration_us": 400,
     }
 
 
@@ -60,13 +72,16 @@ def test_a_denial_line_says_why() -> None:
     line = json.loads(encode(record(denial(Reason.TOKEN_EXPIRED, detail="exp has passed"))))
 
     assert (line["result"], line["reason"], line["status"], line["detail"]) == (
-        "deny", "token_expired", 401, "exp has passed",
+        "deny",
+        "token_expired",
+        401,
+        "exp has passed",
     )
 
 
 def test_a_line_is_one_line_of_ascii_whatever_the_request_held() -> None:
     """No control or separator reaches a terminal or a shipper."""
-    line = encode(record(denial(), path="/a\n{\"event\":\"decision\"}\u2028\x1b[31mü"))
+    line = encode(record(denial(), path='/a\n{"event":"decision"}\u2028\x1b[31mü'))
 
     assert line.count(b"\n") == 1
     assert line.isascii()

@@ -34,8 +34,12 @@ def test_an_event_is_one_json_object_with_its_fields(stream: io.StringIO) -> Non
     line = json.loads(stream.getvalue())
     assert line.pop("time").endswith("Z")
     assert line == {
-        "level": "info", "logger": "authz.test", "message": "policy loaded", "event": "policy_loaded",
-        "revision": "r1", "count": 2,
+        "level": "info",
+        "logger": "authz.test",
+        "message": "policy loaded",
+        "event": "policy_loaded",
+        "revision": "r1",
+        "count": 2,
     }
 
 

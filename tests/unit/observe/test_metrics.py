@@ -67,7 +67,7 @@ def test_no_count_is_lost_between_threads(metrics: Metrics) -> None:
 
 
 def test_series_are_bounded_and_what_is_over_is_counted_together(
-    metrics: Metrics, monkeypatch: pytest.MonkeyPatch,
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Policies that come and go for months don't fill the memory."""
     monkeypatch.setattr(module, "MAX_SERIES", 3)
@@ -97,6 +97,7 @@ def test_every_instrument_can_be_shown(instrument: names.Instrument) -> None:
 
 def test_a_reading_that_fails_takes_no_other_metric_away(metrics: Metrics) -> None:
     """A bug in one source costs its own metric."""
+
     def broken() -> list[Reading]:
         raise RuntimeError("secret")
 

@@ -11,29 +11,44 @@ from authz.observe.redact import redact, redact_value
 JWT = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJhbGljZSJ9.MEUCIQDs_-x"
 
 
-@pytest.mark.parametrize(("text", "secret"), [
-    (f"got {JWT} here", "eyJ"),
-    (f"cut {JWT[:40]}", "eyJ"),
-    ("Authorization: Bearer abcdef0123456789", "abcdef0123456789"),
-    ("bearer%20abcdef0123456789", "abcdef0123456789"),
-    ("DPoP abcdef0123456789==", "abcdef0123456789"),
-    ("basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
-    ('{"access_token": "opaque-value"}', "opaque-value"),
-    ("client_secret=hunter22&x=1", "hunter22"),
-    ("cookie: session=abc", "session=abc"),
-    ("-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----", "MIGH"),
-    ("-----BEGIN EC PRIVATE KEY-----\nMIGH", "MIGH"),
-])
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"got {JWT} here", "eyJ"),
+        (f"cut {JWT[:40]}", "eyJ"),
+        ("Authorization: Bearer abcdef0123456789", "abcdef0123456789"),
+        ("bearer%20abcdef0123456789", "abcdef0123456789"),
+        ("DPoP abcdef0123456789==", "abcdef0123456789"),
+        ("basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
+        ('{"access_token": "opaque-value"}', "opaque-value"),
+        ("client_secret=hunter22&x=1", "hunter22"),
+        ("cookie: session=abc", "session=abc"),
+        ("-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----", "MIGH"),
+        ("-----BEGIN EC PRIVATE KEY-----\nMIGH", "MIGH"),
+    ],
+)
 def test_credentials_are_taken_out(text: str, secret: str) -> None:
     """Whole tokens, cut ones, scheme and value, members and parameters, private keys."""
     assert secret not in redact(text)
     assert "[redacted]" in redact(text)
 
 
-@pytest.mark.parametrize("text", [
-    "", "the issuer's keys can't be fetched", "token_expired", "the token's `exp` has passed", "eyes", "orders.read",
-    "spiffe://shop.example/ns/shop/sa/frontend", "/orders/42", "0f59463c606c5b0e", "basic", "keys[0] is skipped",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "the issuer's keys can't be fetched",
+        "token_expired",
+        "the token's `exp` has passed",
+        "eyes",
+        "orders.read",
+        "spiffe://shop.example/ns/shop/sa/frontend",
+        "/orders/42",
+        "0f59463c606c5b0e",
+        "basic",
+        "keys[0] is skipped",
+    ],
+)
 def test_ordinary_texts_stay(text: str) -> None:
     """A net that catches everything would hide what operators need."""
     assert redact(text) == text
@@ -54,6 +69,4 @@ def test_values_are_walked() -> None:
     """Lists, mappings and foreign objects; numbers stay numbers."""
     value = {"a": [JWT, 1, None, True], "b": {"c": Exception(JWT)}}
 
-    assert redact_value(value) == {
-        "a": ["[redacted]", 1, None, True], "b": {"c": "[redacted]"},
-    }
+    assert redact_value(value) == {"a": ["[redacted]", 1, None, True], "b": {"c": "[redacted]"}}

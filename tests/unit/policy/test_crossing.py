@@ -16,27 +16,40 @@ def witnesses(*templates: str) -> list[str]:
     return [conflict.message.split("`")[9] for conflict in find_crossings(router)]
 
 
-@pytest.mark.parametrize(("witness", "templates"), [
-    ("/t/me/admin", ("/t/{x}/admin", "/t/me/{page}")),
-    ("/t/me/admin", ("/t/{x}/admin", "/t/me/**")),
-    ("/t/me/x/x", ("/t/{x}/{y}/**", "/t/me/**")),
-    ("/a/b/x", ("/{x}/b/**", "/a/{y}/**")),
-    ("/a/1", ("/{x}/{n:int}", "/a/{y}")),
-    ("/J%C3%BCrgen/b", ("/{x}/b", "/Jürgen/{y}")),
-])
+@pytest.mark.parametrize(
+    ("witness", "templates"),
+    [
+        ("/t/me/admin", ("/t/{x}/admin", "/t/me/{page}")),
+        ("/t/me/admin", ("/t/{x}/admin", "/t/me/**")),
+        ("/t/me/x/x", ("/t/{x}/{y}/**", "/t/me/**")),
+        ("/a/b/x", ("/{x}/b/**", "/a/{y}/**")),
+        ("/a/1", ("/{x}/{n:int}", "/a/{y}")),
+        ("/J%C3%BCrgen/b", ("/{x}/b", "/Jürgen/{y}")),
+    ],
+)
 def test_a_crossing_is_reported_with_a_path_that_both_match(witness: str, templates: tuple[str, ...]) -> None:
     """Neither contains the other, and nobody says which of them is meant."""
     assert witnesses(*templates) == [witness]
 
 
-@pytest.mark.parametrize("templates", [
-    ("/t/{x}/admin", "/t/me/{page}", "/t/me/admin"),
-    ("/t/{x}/admin", "/t/me/**", "/t/me/admin"),
-    ("/{x}/b/**", "/a/{y}/**", "/a/b/**"),
-    ("/t/{x}", "/t/me"), ("/t/{x}", "/t/me/**"), ("/t/{x}/", "/t/me/**"), ("/t/**", "/t/{x}/a"), ("/t/{x}/a", "/t/b/c"),
-    ("/{n:int}/b", "/a/{y}"), ("/{n:int}/b", "/1/b"), ("/a/{n:int}", "/{x}/{y}"), ("/a/{n:int}", "/{x}/{y:uuid}"),
-    ("/{x}/b", "/a/{y}/c"),
-])
+@pytest.mark.parametrize(
+    "templates",
+    [
+        ("/t/{x}/admin", "/t/me/{page}", "/t/me/admin"),
+        ("/t/{x}/admin", "/t/me/**", "/t/me/admin"),
+        ("/{x}/b/**", "/a/{y}/**", "/a/b/**"),
+        ("/t/{x}", "/t/me"),
+        ("/t/{x}", "/t/me/**"),
+        ("/t/{x}/", "/t/me/**"),
+        ("/t/**", "/t/{x}/a"),
+        ("/t/{x}/a", "/t/b/c"),
+        ("/{n:int}/b", "/a/{y}"),
+        ("/{n:int}/b", "/1/b"),
+        ("/a/{n:int}", "/{x}/{y}"),
+        ("/a/{n:int}", "/{x}/{y:uuid}"),
+        ("/{x}/b", "/a/{y}/c"),
+    ],
+)
 def test_what_does_not_cross_is_not_reported(templates: tuple[str, ...]) -> None:
     """Contained, disjoint, with a template of their own, or alike only in the zero-segment case of `/**`."""
     assert witnesses(*templates) == []

@@ -671,7 +671,7 @@ def test_an_expression_is_checked_once_however_many_alternatives_hold_it(monkeyp
 @pytest.mark.parametrize("odd", [10**30, -(10**30), [1, {"n": 2**63}], {"deep": [2**64]}])
 def test_a_claim_that_an_expression_cannot_hold_hides_no_other(odd: object) -> None:
     """Else whoever has such a claim would escape each `deny` that looks at claims."""
-    banned = "  - {id: banned, deny: {all: [user: {}, when: \"user.claims.banned == true\"]}}\n"
+    banned = '  - {id: banned, deny: {all: [user: {}, when: "user.claims.banned == true"]}}\n'
     judge = Judge("user: {}", guardrails=banned)
 
     for value, kind in ((True, Denial), (False, Permit)):

@@ -65,14 +65,17 @@ def test_two_policies_need_a_binding() -> None:
     assert codes(loaded) == [("", "bind-missing")]
 
 
-@pytest.mark.parametrize(("bind", "text", "code"), [
-    ("host", policy("p", "/x", at=ORDERS), "destination-unexpected"),
-    ("destination", policy("p", "/x"), "destination-missing"),
-    ("destination", policy("p", "/x", at="https://a.example"), "destination-invalid"),
-    ("destination", policy("p", "/x", at="dns:WWW.example"), "destination-invalid"),
-    ("destination", policy("p", "/x", at="dns:www.example:443"), "destination-invalid"),
-    ("destination", policy("p", "/x", at=ORDERS, extra="by_name: true"), "destination-unexpected"),
-])
+@pytest.mark.parametrize(
+    ("bind", "text", "code"),
+    [
+        ("host", policy("p", "/x", at=ORDERS), "destination-unexpected"),
+        ("destination", policy("p", "/x"), "destination-missing"),
+        ("destination", policy("p", "/x", at="https://a.example"), "destination-invalid"),
+        ("destination", policy("p", "/x", at="dns:WWW.example"), "destination-invalid"),
+        ("destination", policy("p", "/x", at="dns:www.example:443"), "destination-invalid"),
+        ("destination", policy("p", "/x", at=ORDERS, extra="by_name: true"), "destination-unexpected"),
+    ],
+)
 def test_a_policy_is_bound_as_the_platform_says(bind: str, text: bytes, code: str) -> None:
     """Anything else makes the policy faulty, and its host answers 503."""
     loaded = load(files(g=guardrails(f"bind: {bind}\n"), p=text))
@@ -96,9 +99,9 @@ BOTH = guardrails(f"bind: destination\ndestinations:\n  {ORDERS}: [p]\n  {EDGE}:
 
 def test_several_policies_may_stand_at_a_gateway_that_lists_them() -> None:
     """Each request is judged by the one whose host it names."""
-    policies = in_force(files(
-        g=BOTH, p=policy("p", "/x", at=f"'{ORDERS}', '{EDGE}'"), q=policy("q", "/x", hosts="b.example", at=EDGE),
-    ))
+    policies = in_force(
+        files(g=BOTH, p=policy("p", "/x", at=f"'{ORDERS}', '{EDGE}'"), q=policy("q", "/x", hosts="b.example", at=EDGE))
+    )
 
     assert asked(policies, at="www.shop.example") == "p/r0"
     assert asked(policies, host="b.example", at="www.shop.example") == "q/r0"
@@ -107,9 +110,9 @@ def test_several_policies_may_stand_at_a_gateway_that_lists_them() -> None:
 
 def test_the_service_name_chooses_among_the_policies_of_a_destination() -> None:
     """An unknown name, or one that stands elsewhere, reaches nobody."""
-    policies = in_force(files(
-        g=BOTH, p=policy("p", "/x", at=f"'{ORDERS}', '{EDGE}'"), q=policy("q", "/x", hosts="b.example", at=EDGE),
-    ))
+    policies = in_force(
+        files(g=BOTH, p=policy("p", "/x", at=f"'{ORDERS}', '{EDGE}'"), q=policy("q", "/x", hosts="b.example", at=EDGE))
+    )
 
     assert asked(policies, at="www.shop.example", service="p") == "p/r0"
     assert asked(policies, host="b.example", at="www.shop.example", service="p") == "destination_unmatched"
@@ -119,10 +122,13 @@ def test_the_service_name_chooses_among_the_policies_of_a_destination() -> None:
 
 def test_a_policy_by_name_is_reached_only_by_its_name() -> None:
     """From any destination, but never by host alone."""
-    policies = in_force(files(
-        g=guardrails("bind: destination\n"), p=policy("p", "/x", extra="by_name: true"),
-        q=policy("q", "/x", at=ORDERS),
-    ))
+    policies = in_force(
+        files(
+            g=guardrails("bind: destination\n"),
+            p=policy("p", "/x", extra="by_name: true"),
+            q=policy("q", "/x", at=ORDERS),
+        )
+    )
 
     assert asked(policies, service="p") == "p/r0"
     assert asked(policies, at=ORDERS, service="p") == "p/r0"
@@ -151,9 +157,9 @@ def test_destinations_have_no_meaning_when_hosts_bind() -> None:
 
 def test_the_most_specific_entry_of_all_policies_wins() -> None:
     """And owns the request wholly: there is no second try."""
-    policies = in_force(files(
-        g=guardrails(), p=policy("p", "/x", hosts="'*.a.example'"), q=policy("q", "/y", hosts="b.a.example"),
-    ))
+    policies = in_force(
+        files(g=guardrails(), p=policy("p", "/x", hosts="'*.a.example'"), q=policy("q", "/y", hosts="b.a.example"))
+    )
 
     assert asked(policies, host="c.a.example") == "p/r0"
     assert asked(policies, host="b.a.example") == "route_unmatched"
@@ -189,9 +195,9 @@ def test_a_broken_policy_keeps_others_from_its_host() -> None:
 
 def test_one_host_may_belong_to_two_policies_at_two_points() -> None:
     """An edge and a sidecar serve the same name."""
-    policies = in_force(files(
-        g=guardrails("bind: destination\n"), p=policy("p", "/x", at=ORDERS), q=policy("q", "/x", at=EDGE),
-    ))
+    policies = in_force(
+        files(g=guardrails("bind: destination\n"), p=policy("p", "/x", at=ORDERS), q=policy("q", "/x", at=EDGE))
+    )
 
     assert asked(policies, at=ORDERS) == "p/r0"
     assert asked(policies, at="www.shop.example") == "q/r0"
@@ -226,9 +232,9 @@ def test_a_destination_belongs_to_one_policy_unless_the_platform_lists_several()
     bound = guardrails("bind: destination\n")
     first = in_force(files(g=bound, p=policy("p", "/x", at=ORDERS)))
 
-    loaded = load(files(
-        g=bound, p=policy("p", "/x", at=ORDERS), q=policy("q", "/x", hosts="b.example", at=ORDERS),
-    ), first)
+    loaded = load(
+        files(g=bound, p=policy("p", "/x", at=ORDERS), q=policy("q", "/x", hosts="b.example", at=ORDERS)), first
+    )
 
     assert codes(loaded) == [("q", "destination-clash")]
     assert loaded.policy is not None
@@ -338,10 +344,18 @@ def test_templates_are_checked_across_the_policies_of_a_host() -> None:
     assert asked(loaded.policy, "/api/v2/y") == "narrow/r0"
 
 
-@pytest.mark.parametrize("shares", [
-    "{p: /**, q: /q/**}", "{p: '/{x}/**', q: /q/**}", "{p: /a/**, q: /a/**}", "{p: '/a/{x}/b', q: '/a/b/{x}'}",
-    "{p: '/{x}/**'}", "{p: a}", "{p: /a%20b/**}",
-])
+@pytest.mark.parametrize(
+    "shares",
+    [
+        "{p: /**, q: /q/**}",
+        "{p: '/{x}/**', q: /q/**}",
+        "{p: /a/**, q: /a/**}",
+        "{p: '/a/{x}/b', q: '/a/b/{x}'}",
+        "{p: '/{x}/**'}",
+        "{p: a}",
+        "{p: /a%20b/**}",
+    ],
+)
 def test_shares_that_do_not_divide_a_host_refuse_the_load(shares: str) -> None:
     """They start with a literal and don't overlap unless one contains the other."""
     loaded = load(files(g=guardrails(f"bind: host\nhosts:\n  a.example: {shares}\n"), p=policy("p", "/a/x")))
@@ -370,9 +384,7 @@ def test_a_broken_policy_keeps_its_last_good_text() -> None:
     """The others take their new text."""
     first = in_force(files(g=guardrails(), p=policy("p", "/x"), q=policy("q", "/x", hosts="b.example")))
 
-    second = in_force(files(
-        g=guardrails(), p=broken(policy("p", "/y")), q=policy("q", "/y", hosts="b.example"),
-    ), first)
+    second = in_force(files(g=guardrails(), p=broken(policy("p", "/y")), q=policy("q", "/y", hosts="b.example")), first)
 
     assert (asked(second, "/x"), asked(second, "/y")) == ("p/r0", "route_unmatched")
     assert asked(second, "/y", "b.example") == "q/r0"
@@ -391,9 +403,9 @@ def test_the_last_good_text_survives_several_broken_ones_and_heals() -> None:
     assert asked(healed, "/y") == "p/r0"
 
 
-@pytest.mark.parametrize("text", [
-    b"\xff", b"apiVersion: authz/v1\nkind: RoutePolicy\nmetadata: {name: [}\n", b"kind: RoutePolicy\n",
-])
+@pytest.mark.parametrize(
+    "text", [b"\xff", b"apiVersion: authz/v1\nkind: RoutePolicy\nmetadata: {name: [}\n", b"kind: RoutePolicy\n"]
+)
 def test_an_unreadable_file_keeps_the_policies_that_stood_in_it(text: bytes) -> None:
     """Their names can't be read, so the file tells which they are."""
     both = policy("p", "/x") + b"---\n" + policy("q", "/x", hosts="b.example")
@@ -417,10 +429,9 @@ def test_a_removed_policy_is_gone() -> None:
 
 def test_a_broken_policy_answers_503_at_the_start() -> None:
     """On its hosts, at its destinations, and nowhere else."""
-    policies = in_force(files(
-        g=guardrails("bind: destination\n"), p=broken(policy("p", "/x", at=ORDERS)),
-        q=policy("q", "/x", at=EDGE),
-    ))
+    policies = in_force(
+        files(g=guardrails("bind: destination\n"), p=broken(policy("p", "/x", at=ORDERS)), q=policy("q", "/x", at=EDGE))
+    )
 
     assert asked(policies, at=ORDERS) == "policy_unavailable"
     assert asked(policies, host="b.example", at=ORDERS) == "destination_unmatched"
@@ -500,22 +511,27 @@ def test_a_guardrail_without_an_effect_is_a_fault_of_the_platform(effect: str) -
 def test_policies_that_share_a_host_name_its_label_each_for_itself() -> None:
     """Else only the first one's `{host.NAME}` would be bound."""
     shared = guardrails("bind: host\nhosts:\n  '{any}.a.example': {p: '/p/**', q: '/q/**'}\n")
-    policies = in_force(files(
-        g=shared,
-        p=policy("p", "/p/x", hosts="'{tenant}.a.example'"),
-        q=policy("q", "/q/x", hosts="'{shop}.a.example'"),
-    ))
+    policies = in_force(
+        files(
+            g=shared,
+            p=policy("p", "/p/x", hosts="'{tenant}.a.example'"),
+            q=policy("q", "/q/x", hosts="'{shop}.a.example'"),
+        )
+    )
 
     found = [policies.match(request(target, host="acme.a.example")) for target in ("/p/x", "/q/x")]
 
     assert [one.host_variables for one in found if isinstance(one, Matched)] == [{"tenant": "acme"}, {"shop": "acme"}]
 
 
-@pytest.mark.parametrize("changed", [
-    policy("p", "/x", "/x", "/y", "/y"),
-    policy("p", "/x", "/{a}", "/{b}", "/{c}"),
-    policy("p", "/x", hosts="a.example, b.example, b.example:443"),
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        policy("p", "/x", "/x", "/y", "/y"),
+        policy("p", "/x", "/{a}", "/{b}", "/{c}"),
+        policy("p", "/x", hosts="a.example, b.example, b.example:443"),
+    ],
+)
 def test_a_text_with_several_clashes_falls_back_once(changed: bytes) -> None:
     """All of them are about the new text: none may cost the last good one, nor a host of it."""
     contents = files(g=guardrails(), p=policy("p", "/x"), q=policy("q", "/x", hosts="b.example"))

@@ -27,10 +27,7 @@ def document(bundle: str) -> str:
         (
             f"{{{SPIFFE}}}",
             BundleEndpoint(
-                url=URL,
-                profile=EndpointProfile.SPIFFE,
-                endpoint_id=SpiffeId.parse(ID),
-                bootstrap="bundles/shop.json",
+                url=URL, profile=EndpointProfile.SPIFFE, endpoint_id=SpiffeId.parse(ID), bootstrap="bundles/shop.json"
             ),
         ),
     ],

@@ -163,10 +163,7 @@ def test_tokens_of_clients_are_told_by_a_typed_claim() -> None:
             "introspection: {endpoint: 'https://a', client_id: b, client_secret_file: c, auth_method: private_key_jwt}",
             "value-invalid",
         ),
-        (
-            "introspection: {endpoint: 'https://a', client_id: b, auth_method: private_key_jwt}",
-            "key-missing",
-        ),
+        ("introspection: {endpoint: 'https://a', client_id: b, auth_method: private_key_jwt}", "key-missing"),
         ("session: {}", "key-planned"),
         ("audience: [x]", "key-unknown"),
         ("issuer: https://b.example", "yaml-duplicate-key"),

@@ -22,17 +22,20 @@ def verdict(judge: Judge, who: Principals) -> str:
     return decision.reason.code if isinstance(decision, Denial) else "allowed"
 
 
-@pytest.mark.parametrize(("allow", "bound", "reason"), [
-    ("user: {bound: dpop}", (), "proof_missing"),
-    ("user: {bound: dpop}", (Binding.MTLS,), "proof_missing"),
-    ("user: {bound: dpop}", (Binding.DPOP,), "allowed"),
-    ("user: {bound: dpop}", (Binding.DPOP, Binding.MTLS), "allowed"),
-    ("user: {bound: mtls}", (Binding.DPOP,), "proof_missing"),
-    ("user: {bound: mtls}", (Binding.MTLS,), "allowed"),
-    ("any: [{user: {bound: mtls}}, {user: {bound: dpop}}]", (Binding.DPOP,), "allowed"),
-    ("all: [{user: {}}, {not: {user: {bound: dpop}}}]", (Binding.DPOP,), "excluded"),
-    ("all: [{user: {}}, {not: {user: {bound: dpop}}}]", (), "excluded"),
-])
+@pytest.mark.parametrize(
+    ("allow", "bound", "reason"),
+    [
+        ("user: {bound: dpop}", (), "proof_missing"),
+        ("user: {bound: dpop}", (Binding.MTLS,), "proof_missing"),
+        ("user: {bound: dpop}", (Binding.DPOP,), "allowed"),
+        ("user: {bound: dpop}", (Binding.DPOP, Binding.MTLS), "allowed"),
+        ("user: {bound: mtls}", (Binding.DPOP,), "proof_missing"),
+        ("user: {bound: mtls}", (Binding.MTLS,), "allowed"),
+        ("any: [{user: {bound: mtls}}, {user: {bound: dpop}}]", (Binding.DPOP,), "allowed"),
+        ("all: [{user: {}}, {not: {user: {bound: dpop}}}]", (Binding.DPOP,), "excluded"),
+        ("all: [{user: {}}, {not: {user: {bound: dpop}}}]", (), "excluded"),
+    ],
+)
 def test_bound_asks_how_the_token_is_bound(allow: str, bound: tuple[Binding, ...], reason: str) -> None:
     """Under `not` the absence of a binding is unknown, like every absence, and denies."""
     user = replace(principals.user(), bound=frozenset(bound))
@@ -63,8 +66,10 @@ def test_a_jwt_svid_meets_only_what_asks_for_it() -> None:
     by_mtls = Principals(mtls=principals.workload())
 
     for allow, who, reason in [
-        ("workload: {via: jwt-svid}", by_token, "allowed"), ("workload: {via: jwt-svid}", by_mtls, "workload_missing"),
-        ("workload: {}", by_token, "workload_missing"), ("workload: {}", by_mtls, "allowed"),
+        ("workload: {via: jwt-svid}", by_token, "allowed"),
+        ("workload: {via: jwt-svid}", by_mtls, "workload_missing"),
+        ("workload: {}", by_token, "workload_missing"),
+        ("workload: {}", by_mtls, "allowed"),
     ]:
         assert verdict(Judge(allow, platform=SVIDS), who) == reason
 
@@ -77,9 +82,9 @@ def test_a_deny_looks_at_jwt_svids_too() -> None:
     assert verdict(judge, Principals(user=principals.user(), jwt_svid=legacy)) == "guardrail_denied"
 
 
-@pytest.mark.parametrize(("platform", "vias"), [
-    (PLATFORM, {Via.MTLS, Via.FORWARDED}), (SVIDS, {Via.MTLS, Via.FORWARDED, Via.JWT_SVID}),
-])
+@pytest.mark.parametrize(
+    ("platform", "vias"), [(PLATFORM, {Via.MTLS, Via.FORWARDED}), (SVIDS, {Via.MTLS, Via.FORWARDED, Via.JWT_SVID})]
+)
 def test_under_not_any_way_is_examined(platform: str, vias: set[Via]) -> None:
     """JWT-SVIDs only where the platform says in which header they come."""
     judge = Judge("all: [{user: {}}, {not: {workload: {trust_domain: shop.example}}}]", platform=platform)
@@ -101,9 +106,10 @@ def test_no_route_sets_the_header_of_jwt_svids() -> None:
     assert Judge("user: {}", extra=extra).codes == []
 
 
-@pytest.mark.parametrize(("extra", "used", "removed"), [
-    ("", True, False), ("", False, True), ("    identity: {credential: remove}", True, True),
-])
+@pytest.mark.parametrize(
+    ("extra", "used", "removed"),
+    [("", True, False), ("", False, True), ("    identity: {credential: remove}", True, True)],
+)
 def test_a_jwt_svid_is_passed_on_when_the_alternative_used_it(extra: str, used: bool, removed: bool) -> None:
     """And only then, as a token would be (§7); the last written `workload` needn't be the one."""
     allow = "all: [{workload: {via: jwt-svid}}, {workload: {}}]" if used else "workload: {}"
@@ -127,13 +133,16 @@ def introspecting(*names: str) -> str:
     return text
 
 
-@pytest.mark.parametrize(("allow", "names", "asked"), [
-    ("user: {issuer: corp}", ("corp", "partner"), "corp"),
-    ("user: {issuer: partner}", ("corp",), ""),
-    ("user: {issuer: [corp, partner]}", ("partner",), "partner"),
-    ("any: [{user: {issuer: corp}}, {public: x}]", ("corp",), "corp"),
-    ("{public: x}", ("corp", "partner"), ""),
-])
+@pytest.mark.parametrize(
+    ("allow", "names", "asked"),
+    [
+        ("user: {issuer: corp}", ("corp", "partner"), "corp"),
+        ("user: {issuer: partner}", ("corp",), ""),
+        ("user: {issuer: [corp, partner]}", ("partner",), "partner"),
+        ("any: [{user: {issuer: corp}}, {public: x}]", ("corp",), "corp"),
+        ("{public: x}", ("corp", "partner"), ""),
+    ],
+)
 def test_the_one_issuer_that_the_route_can_use_is_asked(allow: str, names: tuple[str, ...], asked: str) -> None:
     """Found when the policy is loaded, not when a token comes."""
     judge = Judge(allow, platform=introspecting(*names))
@@ -143,10 +152,14 @@ def test_the_one_issuer_that_the_route_can_use_is_asked(allow: str, names: tuple
     assert judge.route.introspector == asked
 
 
-@pytest.mark.parametrize("allow", [
-    "user: {issuer: [corp, partner]}", "any: [{user: {issuer: corp}}, {user: {issuer: partner}}]",
-    "all: [{user: {issuer: corp}}, {not: {user: {issuer: [corp, partner], groups: {any: [x]}}}}]",
-])
+@pytest.mark.parametrize(
+    "allow",
+    [
+        "user: {issuer: [corp, partner]}",
+        "any: [{user: {issuer: corp}}, {user: {issuer: partner}}]",
+        "all: [{user: {issuer: corp}}, {not: {user: {issuer: [corp, partner], groups: {any: [x]}}}}]",
+    ],
+)
 def test_two_possible_ones_are_a_fault(allow: str) -> None:
     """One of them would get to see a token that isn't its own."""
     assert Judge(allow, platform=introspecting("corp", "partner")).codes == ["issuer-ambiguous"]

@@ -23,29 +23,38 @@ def find(target: str, *templates: str) -> str:
     return leaf.first().id if leaf.bind(request.path.segments) is not None else "route_unmatched"
 
 
-@pytest.mark.parametrize(("target", "winner", "templates"), [
-    ("/a/b", "/a/b", ("/a/b", "/a/{x}", "/a/**")),
-    ("/a/c", "/a/{x}", ("/a/b", "/a/{x}", "/a/**")),
-    ("/a/c/d", "route_unmatched", ("/a/{x}", "/a/**")),
-    ("/a", "/a/**", ("/a/{x}", "/a/**")),
-    ("/a", "/a", ("/a", "/a/**")),
-    ("/a/", "/a/**", ("/a/{x}", "/a/**")),
-    ("/a/", "/a/", ("/a/", "/a/**")),
-    ("/public/x/y/", "/public/**", ("/public/**",)),
-    ("/orders/1/", "route_unmatched", ("/orders/{id}",)),
-    ("/orders/", "route_unmatched", ("/orders/{id}",)),
-    ("/orders/", "route_unmatched", ("/orders",)),
-    ("/", "/", ("/", "/**")), ("/", "/**", ("/**",)), ("/x", "/**", ("/", "/**")),
-    ("/api/typo", "route_unmatched", ("/**", "/api/orders")),
-    ("/A", "/**", ("/**", "/b")), ("/a/B", "path_not_canonical", ("/a/b", "/a/{x}")),
-    ("/API/x", "path_not_canonical", ("/**", "/api/orders")), ("/API/x", "route_unmatched", ("/api/orders",)),
-    ("/%20me", "path_not_canonical", ("/{x}", "/me")), ("/%EF%BC%AD%EF%BC%A5", "path_not_canonical", ("/{x}", "/me")),
-    ("/a/b/ME", "/a/**", ("/a/**", "/x/me")),
-    ("/i/7", "/i/{n:int}", ("/i/{n:int}", "/i/**")), ("/i/x", "route_unmatched", ("/i/{n:int}", "/i/**")),
-    ("/i/x/me", "route_unmatched", ("/i/{n:int}/{y}",)),
-    ("/i/x/ME", "path_not_canonical", ("/i/{n:int}/{y}", "/i/{n:int}/me")),
-    ("/users/J%C3%BCrgen", "/users/Jürgen", ("/users/Jürgen", "/users/{x}")),
-])
+@pytest.mark.parametrize(
+    ("target", "winner", "templates"),
+    [
+        ("/a/b", "/a/b", ("/a/b", "/a/{x}", "/a/**")),
+        ("/a/c", "/a/{x}", ("/a/b", "/a/{x}", "/a/**")),
+        ("/a/c/d", "route_unmatched", ("/a/{x}", "/a/**")),
+        ("/a", "/a/**", ("/a/{x}", "/a/**")),
+        ("/a", "/a", ("/a", "/a/**")),
+        ("/a/", "/a/**", ("/a/{x}", "/a/**")),
+        ("/a/", "/a/", ("/a/", "/a/**")),
+        ("/public/x/y/", "/public/**", ("/public/**",)),
+        ("/orders/1/", "route_unmatched", ("/orders/{id}",)),
+        ("/orders/", "route_unmatched", ("/orders/{id}",)),
+        ("/orders/", "route_unmatched", ("/orders",)),
+        ("/", "/", ("/", "/**")),
+        ("/", "/**", ("/**",)),
+        ("/x", "/**", ("/", "/**")),
+        ("/api/typo", "route_unmatched", ("/**", "/api/orders")),
+        ("/A", "/**", ("/**", "/b")),
+        ("/a/B", "path_not_canonical", ("/a/b", "/a/{x}")),
+        ("/API/x", "path_not_canonical", ("/**", "/api/orders")),
+        ("/API/x", "route_unmatched", ("/api/orders",)),
+        ("/%20me", "path_not_canonical", ("/{x}", "/me")),
+        ("/%EF%BC%AD%EF%BC%A5", "path_not_canonical", ("/{x}", "/me")),
+        ("/a/b/ME", "/a/**", ("/a/**", "/x/me")),
+        ("/i/7", "/i/{n:int}", ("/i/{n:int}", "/i/**")),
+        ("/i/x", "route_unmatched", ("/i/{n:int}", "/i/**")),
+        ("/i/x/me", "route_unmatched", ("/i/{n:int}/{y}",)),
+        ("/i/x/ME", "path_not_canonical", ("/i/{n:int}/{y}", "/i/{n:int}/me")),
+        ("/users/J%C3%BCrgen", "/users/Jürgen", ("/users/Jürgen", "/users/{x}")),
+    ],
+)
 def test_the_path_decides_segment_by_segment(target: str, winner: str, templates: tuple[str, ...]) -> None:
     """Literal, else variable, else `/**`; a branch taken is never left; look-alikes of literals are refused."""
     assert find(target, *templates) == winner
@@ -71,16 +80,27 @@ def choose(request: AuthzRequest, *routes: CompiledRoute) -> str:
     return chosen.code if isinstance(chosen, Reason) else chosen.id
 
 
-@pytest.mark.parametrize(("method", "upgrade", "chosen"), [
-    ("GET", "", "read"), ("HEAD", "", "any"), ("PURGE", "", "any"), ("M-SEARCH", "", "any"),
-    ("get", "", "method_unmatched"),
-    ("*", "", "method_unmatched"), ("TRACE", "", "method_unmatched"), ("GET", "websocket", "socket"),
-    ("POST", "websocket", "method_unmatched"), ("GET", "h2c", "route_unmatched"), ("7", "", "method_unmatched"),
-])
+@pytest.mark.parametrize(
+    ("method", "upgrade", "chosen"),
+    [
+        ("GET", "", "read"),
+        ("HEAD", "", "any"),
+        ("PURGE", "", "any"),
+        ("M-SEARCH", "", "any"),
+        ("get", "", "method_unmatched"),
+        ("*", "", "method_unmatched"),
+        ("TRACE", "", "method_unmatched"),
+        ("GET", "websocket", "socket"),
+        ("POST", "websocket", "method_unmatched"),
+        ("GET", "h2c", "route_unmatched"),
+        ("7", "", "method_unmatched"),
+    ],
+)
 def test_the_method_decides_among_routes_of_one_template(method: str, upgrade: str, chosen: str) -> None:
     """`*` is any upper-case method but CONNECT and TRACE, and loses; upgrades have routes of their own."""
     routes = (
-        routing.route("/a", "GET", name="read"), routing.route("/a", "*", name="any"),
+        routing.route("/a", "GET", name="read"),
+        routing.route("/a", "*", name="any"),
         routing.route("/a", "GET", name="socket", upgrade="websocket"),
     )
 
@@ -105,15 +125,23 @@ def test_an_upgrade_that_nobody_takes_has_no_route() -> None:
 PREFLIGHT = (("origin", "https://spa.example"), ("access-control-request-method", "PUT"))
 
 
-@pytest.mark.parametrize(("routes", "headers", "owner"), [
-    ((("PUT",),), PREFLIGHT, "PUT"), ((("PUT",), ("*",)), PREFLIGHT, "PUT"), ((("*",),), PREFLIGHT, "*"),
-    ((("PUT",), ("OPTIONS",)), PREFLIGHT, None), ((("GET",),), PREFLIGHT, None), ((("PUT",),), PREFLIGHT[:1], None),
-    ((("PUT",),), PREFLIGHT[1:], None), ((("PUT",),), (*PREFLIGHT, PREFLIGHT[1]), None),
-    ((("*",),), (PREFLIGHT[0], ("access-control-request-method", "put")), None),
-    ((("*",),), (PREFLIGHT[0], ("access-control-request-method", "*")), None),
-])
+@pytest.mark.parametrize(
+    ("routes", "headers", "owner"),
+    [
+        ((("PUT",),), PREFLIGHT, "PUT"),
+        ((("PUT",), ("*",)), PREFLIGHT, "PUT"),
+        ((("*",),), PREFLIGHT, "*"),
+        ((("PUT",), ("OPTIONS",)), PREFLIGHT, None),
+        ((("GET",),), PREFLIGHT, None),
+        ((("PUT",),), PREFLIGHT[:1], None),
+        ((("PUT",),), PREFLIGHT[1:], None),
+        ((("PUT",),), (*PREFLIGHT, PREFLIGHT[1]), None),
+        ((("*",),), (PREFLIGHT[0], ("access-control-request-method", "put")), None),
+        ((("*",),), (PREFLIGHT[0], ("access-control-request-method", "*")), None),
+    ],
+)
 def test_a_preflight_belongs_to_the_route_that_it_asks_for(
-    routes: tuple[tuple[str, ...], ...], headers: tuple[tuple[str, str], ...], owner: str | None,
+    routes: tuple[tuple[str, ...], ...], headers: tuple[tuple[str, str], ...], owner: str | None
 ) -> None:
     """An explicit OPTIONS route wins over it, `*` doesn't; both headers come exactly once."""
     router, _ = build_router(routing.route("/a", *methods, name=methods[0]) for methods in routes)
@@ -125,12 +153,18 @@ def test_a_preflight_belongs_to_the_route_that_it_asks_for(
     assert (found.id if found else None) == owner
 
 
-@pytest.mark.parametrize(("code", "routes"), [
-    (FaultCode.ROUTE_DUPLICATE, (routing.route("/a", "GET", "PUT", name="x"), routing.route("/a", "PUT", name="y"))),
-    (FaultCode.ROUTE_DUPLICATE, (routing.route("/a", "*", name="x"), routing.route("/a", "*", name="y"))),
-    (FaultCode.PATH_POSITION, (routing.route("/a/{x}"), routing.route("/a/{y}/b"))),
-    (FaultCode.PATH_POSITION, (routing.route("/a/{x}"), routing.route("/a/{x:int}/b"))),
-])
+@pytest.mark.parametrize(
+    ("code", "routes"),
+    [
+        (
+            FaultCode.ROUTE_DUPLICATE,
+            (routing.route("/a", "GET", "PUT", name="x"), routing.route("/a", "PUT", name="y")),
+        ),
+        (FaultCode.ROUTE_DUPLICATE, (routing.route("/a", "*", name="x"), routing.route("/a", "*", name="y"))),
+        (FaultCode.PATH_POSITION, (routing.route("/a/{x}"), routing.route("/a/{y}/b"))),
+        (FaultCode.PATH_POSITION, (routing.route("/a/{x}"), routing.route("/a/{x:int}/b"))),
+    ],
+)
 def test_routes_that_cannot_share_a_place_are_reported(code: FaultCode, routes: tuple[CompiledRoute, ...]) -> None:
     """One route per template, method and upgrade; one name and type per position."""
     _, conflicts = build_router(routes)

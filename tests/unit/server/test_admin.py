@@ -31,10 +31,19 @@ class FakeStates:
         return self.report
 
     def issuers(self) -> tuple[SourceState, ...]:
-        return (SourceState(
-            name="corp", freshness=Freshness.STALE, age=12.3456, size=2, revision="k1", error="timeout", failures=3,
-            cause=Cause.TIMEOUT, origin="discovery",
-        ),)
+        return (
+            SourceState(
+                name="corp",
+                freshness=Freshness.STALE,
+                age=12.3456,
+                size=2,
+                revision="k1",
+                error="timeout",
+                failures=3,
+                cause=Cause.TIMEOUT,
+                origin="discovery",
+            ),
+        )
 
     def bundles(self) -> tuple[SourceState, ...]:
         return ()
@@ -50,7 +59,8 @@ class FakeStates:
 
 
 LOADED = PolicyReport(
-    revision="r1", refused=("guardrails.yaml:1:1: error[yaml-syntax]: x",),
+    revision="r1",
+    refused=("guardrails.yaml:1:1: error[yaml-syntax]: x",),
     policies=(PolicyState(name="orders", status=PolicyStatus.LAST_GOOD, faults=("orders.yaml:3:1: …",)),),
 )
 
@@ -116,8 +126,14 @@ def test_verbose_says_what_stands_behind_it(port: int, states: FakeStates) -> No
     assert report["policy"]["refused"] == list(LOADED.refused)
     assert report["policy"]["policies"]["orders"]["status"] == "last_good"
     assert report["issuers"]["corp"] == {
-        "state": "stale", "age_seconds": 12.3, "size": 2, "revision": "k1", "failures": 3,
-        "reason": "timeout", "error": "timeout", "source": "discovery",
+        "state": "stale",
+        "age_seconds": 12.3,
+        "size": 2,
+        "revision": "k1",
+        "failures": 3,
+        "reason": "timeout",
+        "error": "timeout",
+        "source": "discovery",
     }
 
 

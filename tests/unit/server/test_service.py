@@ -76,10 +76,19 @@ def test_a_denial_is_an_ok_rpc_with_a_status() -> None:
     assert last(recorder).decision == denial()
 
 
-@pytest.mark.parametrize("error", [
-    ValueError("secret"), RecursionError(), MemoryError(), SystemExit(0), KeyboardInterrupt(), GeneratorExit(),
-    AssertionError(), UnicodeDecodeError("utf-8", b"", 0, 1, "x"),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("secret"),
+        RecursionError(),
+        MemoryError(),
+        SystemExit(0),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        AssertionError(),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "x"),
+    ],
+)
 def test_whatever_a_decision_raises_ends_in_a_denial(error: BaseException) -> None:
     """No exception, not even SystemExit, gets out of a check; all are 503 and recorded as internal_error."""
     recorder = ListRecorder()
@@ -91,9 +100,7 @@ def test_whatever_a_decision_raises_ends_in_a_denial(error: BaseException) -> No
     assert last(recorder).decision.reason is Reason.INTERNAL_ERROR
 
 
-@pytest.mark.parametrize(("error", "expected"), [
-    (SystemExit(1), 1), (KeyboardInterrupt(), 1), (ValueError(), 0),
-])
+@pytest.mark.parametrize(("error", "expected"), [(SystemExit(1), 1), (KeyboardInterrupt(), 1), (ValueError(), 0)])
 def test_an_exit_inside_a_check_asks_the_process_to_stop(error: BaseException, expected: int) -> None:
     """SystemExit and KeyboardInterrupt are answered first and then end the process in order."""
     asked: list[bool] = []
@@ -103,9 +110,9 @@ def test_an_exit_inside_a_check_asks_the_process_to_stop(error: BaseException, e
     assert len(asked) == expected
 
 
-@pytest.mark.parametrize("garbage", [
-    None, "allow", True, b"", 0, Decided(None), Decided("permit"), Decided(True), Decided(object()),
-])
+@pytest.mark.parametrize(
+    "garbage", [None, "allow", True, b"", 0, Decided(None), Decided("permit"), Decided(True), Decided(object())]
+)
 def test_garbage_from_the_decision_point_is_a_denial(garbage: object) -> None:
     """What is no decision is never an allow."""
     answer = service(GarbageDecider(garbage), ListRecorder()).answer(check_message(), remaining=1.0)
@@ -122,6 +129,7 @@ def test_a_recorder_that_fails_denies_the_request() -> None:
 
 def test_a_full_audit_trail_that_must_not_lose_anything_denies() -> None:
     """The recorder's own reason goes out: 503 overloaded."""
+
     class Full:
         def record(self, record: DecisionRecord, /) -> None:
             raise Unavailable(Reason.OVERLOADED, "full")
@@ -134,6 +142,7 @@ def test_a_full_audit_trail_that_must_not_lose_anything_denies() -> None:
 
 def test_failing_entropy_denies_the_request() -> None:
     """Without an id there is no decision, only the denial made at start."""
+
     def broken(_size: int) -> bytes:
         raise OSError
 
@@ -286,8 +295,10 @@ def test_other_checks_are_answered_at_once_and_recorded() -> None:
     answers = [
         service(decider, recorder).answer_at_once(message, remaining=1.0)
         for decider, message in [
-            (FixedDecider(permit()), check_message()), (FixedDecider(denial()), check_message()),
-            (FixedDecider(permit()), b"\xff"), (RaisingDecider(ValueError()), check_message()),
+            (FixedDecider(permit()), check_message()),
+            (FixedDecider(denial()), check_message()),
+            (FixedDecider(permit()), b"\xff"),
+            (RaisingDecider(ValueError()), check_message()),
         ]
     ]
 

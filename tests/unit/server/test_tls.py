@@ -20,22 +20,25 @@ def write(directory: Path, *, ca: Authority = CA) -> TlsFiles:
     for name, content in (("tls.crt", leaf.certificate), ("tls.key", leaf.key), ("ca.crt", ca.certificate)):
         (directory / name).write_bytes(content)
     return TlsFiles(
-        certificate=str(directory / "tls.crt"), key=str(directory / "tls.key"), client_ca=str(directory / "ca.crt"),
+        certificate=str(directory / "tls.crt"), key=str(directory / "tls.key"), client_ca=str(directory / "ca.crt")
     )
 
 
-@pytest.mark.parametrize(("uris", "expected"), [
-    ([GATEWAY], True),
-    ([], False),
-    ([GATEWAY, GATEWAY], False),
-    ([GATEWAY, "spiffe://shop.example/other"], False),
-    (["spiffe://shop.example/ns/edge/sa/other"], False),
-    ([GATEWAY + "/"], False),
-    ([GATEWAY + "\n"], False),
-    ([GATEWAY.upper()], False),
-    (["https://shop.example/ns/edge/sa/gateway"], False),
-    (["spiffe://shop.example/\u00e9"], False),
-])
+@pytest.mark.parametrize(
+    ("uris", "expected"),
+    [
+        ([GATEWAY], True),
+        ([], False),
+        ([GATEWAY, GATEWAY], False),
+        ([GATEWAY, "spiffe://shop.example/other"], False),
+        (["spiffe://shop.example/ns/edge/sa/other"], False),
+        ([GATEWAY + "/"], False),
+        ([GATEWAY + "\n"], False),
+        ([GATEWAY.upper()], False),
+        (["https://shop.example/ns/edge/sa/gateway"], False),
+        (["spiffe://shop.example/\u00e9"], False),
+    ],
+)
 def test_only_one_uri_san_on_the_list_may_ask(uris: list[str], expected: bool) -> None:
     """Exactly one URI SAN, octet for octet a SPIFFE ID on the list."""
     peers = AllowedPeers([SpiffeId.parse(GATEWAY)])
@@ -79,15 +82,18 @@ def test_broken_files_leave_the_last_good_ones(tmp_path: Path, broken: str) -> N
     assert certificate.changed() is not None
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("tls.key", None, "No such file"),
-    ("tls.key", b"-----BEGIN NOTHING-----", "no unencrypted PEM private key"),
-    ("tls.key", CA.leaf().key, "doesn't belong"),
-    ("tls.crt", b"", "no PEM certificates"),
-    ("ca.crt", b"", "no PEM certificates"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tls.key", None, "No such file"),
+        ("tls.key", b"-----BEGIN NOTHING-----", "no unencrypted PEM private key"),
+        ("tls.key", CA.leaf().key, "doesn't belong"),
+        ("tls.crt", b"", "no PEM certificates"),
+        ("ca.crt", b"", "no PEM certificates"),
+    ],
+)
 def test_unusable_files_at_start_are_a_listen_error(
-    tmp_path: Path, name: str, content: bytes | None, message: str,
+    tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     """Said in words with the file's name, for exit code 5."""
     files = write(tmp_path)

@@ -80,9 +80,7 @@ def test_a_pushed_bundle_without_a_socket_is_told_once(tmp_path: Path) -> None:
     """The setting is missing: the domain has no bundle, its state and the log say why, and nothing else stops."""
     events: list[SourceEvent] = []
     store = BundleStore(tmp_path, report=events.append)
-    trust = TrustSettings(
-        bundles={"shop.example": BundleWorkloadApi()}, verified_by=PeerVerification.CERTIFICATE,
-    )
+    trust = TrustSettings(bundles={"shop.example": BundleWorkloadApi()}, verified_by=PeerVerification.CERTIFICATE)
 
     assert store.reconfigure(trust) == ()
     store.reconfigure(trust)
@@ -100,8 +98,8 @@ def test_a_domain_whose_origin_changes_begins_anew(tmp_path: Path) -> None:
     store.reconfigure(_trust(shop_example="shop.json"))
     assert store.bundle("shop.example") is not None
 
-    store.reconfigure(TrustSettings(
-        bundles={"shop.example": BundleWorkloadApi()}, verified_by=PeerVerification.CERTIFICATE,
-    ))
+    store.reconfigure(
+        TrustSettings(bundles={"shop.example": BundleWorkloadApi()}, verified_by=PeerVerification.CERTIFICATE)
+    )
 
     assert store.bundle("shop.example") is None

@@ -25,7 +25,10 @@ def test_policies_are_read_from_sub_directories_too(tmp_path: Path) -> None:
     (tmp_path / "D.YAML").write_text("5")
 
     assert read_policy_directory(tmp_path) == {
-        "a.yaml": b"1", "team/b.yaml": b"2", "team/deep/c.yml": b"3", "D.YAML": b"5",
+        "a.yaml": b"1",
+        "team/b.yaml": b"2",
+        "team/deep/c.yml": b"3",
+        "D.YAML": b"5",
     }
 
 

@@ -64,9 +64,9 @@ def test_a_jwks_uri_outside_the_rules_is_refused(uri: object) -> None:
         discover(ISSUER, FakeProvider({OPENID: _document(jwks_uri=uri)}).get)
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"[]", b"not json", b"\xff", b'{"issuer": NaN}', b'{"issuer": "a", "issuer": "b"}', b"[" * 5000,
-])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"not json", b"\xff", b'{"issuer": NaN}', b'{"issuer": "a", "issuer": "b"}', b"[" * 5000]
+)
 def test_a_document_that_is_no_strict_json_object_is_refused(body: bytes) -> None:
     """Whatever the bytes, the one exception type comes out."""
     with pytest.raises(FetchError, match="discovery document"):

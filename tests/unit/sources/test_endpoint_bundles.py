@@ -22,7 +22,9 @@ from tests.mint.certificates import TRUST_DOMAIN, Issued, authority, make_author
 URL = "https://spiffe.shop.example/bundle"
 WEB = BundleEndpoint(url=URL)
 SPIFFE = BundleEndpoint(
-    url=URL, profile=EndpointProfile.SPIFFE, endpoint_id=SpiffeId.parse("spiffe://shop.example/spire/server"),
+    url=URL,
+    profile=EndpointProfile.SPIFFE,
+    endpoint_id=SpiffeId.parse("spiffe://shop.example/spire/server"),
     bootstrap="shop.json",
 )
 RULES = RefreshRules(refresh=300.0, cooldown=10.0, max_stale=3600.0)
@@ -45,12 +47,11 @@ class Bench:
         self.trusts: list[ServerTrust | None] = []
         self.events: list[SourceEvent] = []
         self.store = BundleStore(
-            directory, fetch=self._fetch, rules=RULES, clock=self.clock, jitter=lambda: 0.0,
-            report=self.events.append,
+            directory, fetch=self._fetch, rules=RULES, clock=self.clock, jitter=lambda: 0.0, report=self.events.append
         )
-        plan = self.store.prepare(TrustSettings(
-            bundles={TRUST_DOMAIN: endpoint}, verified_by=PeerVerification.CERTIFICATE,
-        ))
+        plan = self.store.prepare(
+            TrustSettings(bundles={TRUST_DOMAIN: endpoint}, verified_by=PeerVerification.CERTIFICATE)
+        )
         assert plan.faults == ()
         found = plan.sources[TRUST_DOMAIN][1]
         assert isinstance(found, EndpointBundle)
@@ -99,9 +100,9 @@ def test_before_the_first_fetch_there_is_no_bundle(bench: Bench) -> None:
     assert (state.freshness, state.cause, state.origin) == (Freshness.ABSENT, Cause.UNTRIED, f"https_web {URL}")
 
 
-@pytest.mark.parametrize(("hint", "delay"), [
-    (None, 300.0), (600, 600.0), (60, 60.0), (0, 30.0), (1, 30.0), (86_400, 3600.0),
-])
+@pytest.mark.parametrize(
+    ("hint", "delay"), [(None, 300.0), (600, 600.0), (60, 60.0), (0, 30.0), (1, 30.0), (86_400, 3600.0)]
+)
 def test_the_refresh_hint_counts_within_bounds(bench: Bench, hint: int | None, delay: float) -> None:
     """As often as the publisher wants, but neither all the time nor hardly ever (SPIFFE Federation §4.1)."""
     assert bench.step(edition(OLD, hint=hint)) == delay
@@ -149,10 +150,18 @@ def test_a_change_under_the_same_number_is_taken_with_a_warning(bench: Bench) ->
     assert "same sequence number" in bench.events[-1].warnings[0]
 
 
-@pytest.mark.parametrize("answer", [
-    FetchError("the connection failed", cause=Cause.CONNECTION), b"{}", b"{", edition(), edition(OLD, sequence=-1),
-    b'{"spiffe_sequence": "2", "keys": []}', b'{"spiffe_sequence": 18446744073709551616, "keys": []}',
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        FetchError("the connection failed", cause=Cause.CONNECTION),
+        b"{}",
+        b"{",
+        edition(),
+        edition(OLD, sequence=-1),
+        b'{"spiffe_sequence": "2", "keys": []}',
+        b'{"spiffe_sequence": 18446744073709551616, "keys": []}',
+    ],
+)
 def test_a_failed_or_useless_answer_keeps_the_last_good_bundle(bench: Bench, answer: bytes | Exception) -> None:
     """For a bounded time; retries come soon."""
     bench.step(edition(OLD))

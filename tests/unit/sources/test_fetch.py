@@ -7,46 +7,71 @@ import pytest
 from authz.sources.fetch import Fetcher, FetchError, FetchRules, parse_url
 
 
-@pytest.mark.parametrize("url", [
-    "https://idp.shop.example/keys",
-    "https://idp.shop.example:8443/keys?p=policy",
-    "https://[2001:db8::1]/keys",
-    "http://127.0.0.1:8080/keys",
-    "http://[::1]:8080/keys",
-    "http://localhost:8080/keys",
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://idp.shop.example/keys",
+        "https://idp.shop.example:8443/keys?p=policy",
+        "https://[2001:db8::1]/keys",
+        "http://127.0.0.1:8080/keys",
+        "http://[::1]:8080/keys",
+        "http://localhost:8080/keys",
+    ],
+)
 def test_https_urls_and_loopback_http_are_fetched(url: str) -> None:
     """What an operator may write."""
     assert parse_url(url).text == url
 
 
-@pytest.mark.parametrize("url", [
-    "http://idp.shop.example/keys",
-    "http://10.0.0.1/keys",
-    "http://localhost.evil.example/keys",
-    "file:///etc/passwd",
-    "ftp://idp.shop.example/keys",
-    "https://user:pw@idp.shop.example/keys",
-    "https://idp.shop.example/keys#x",
-    "https://idp.shop.example/keys\n",
-    "https://idp.shop.example:0/keys",
-    "https://idp.shop.example:99999/keys",
-    "//idp.shop.example/keys",
-    "https://",
-    "",
-    "https://idp.shop.example/" + "a" * 3000,
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://idp.shop.example/keys",
+        "http://10.0.0.1/keys",
+        "http://localhost.evil.example/keys",
+        "file:///etc/passwd",
+        "ftp://idp.shop.example/keys",
+        "https://user:pw@idp.shop.example/keys",
+        "https://idp.shop.example/keys#x",
+        "https://idp.shop.example/keys\n",
+        "https://idp.shop.example:0/keys",
+        "https://idp.shop.example:99999/keys",
+        "//idp.shop.example/keys",
+        "https://",
+        "",
+        "https://idp.shop.example/" + "a" * 3000,
+    ],
+)
 def test_other_urls_are_refused(url: str) -> None:
     """No other scheme, no user-info, no fragment, nothing after the end (CVE-2026-41413, GHSA-993g-76c3-p5m4)."""
     with pytest.raises(FetchError):
         parse_url(url)
 
 
-@pytest.mark.parametrize("address", [
-    "127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "100.64.0.1",
-    "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254",
-    "64:ff9b::a9fe:a9fe", "2002:a00:1::1", "ff02::1", "nonsense",
-])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.1.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "224.0.0.1",
+        "100.64.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a00:1::1",
+        "ff02::1",
+        "nonsense",
+    ],
+)
 def test_an_https_host_at_an_internal_address_is_refused(address: str) -> None:
     """Also when the address is wrapped in IPv6; nothing is connected to."""
     fetcher = Fetcher(FetchRules(), resolve=lambda host, port: (address,))

@@ -30,9 +30,7 @@ from tests.mint.tokens import NOW
 
 ENDPOINT = "https://idp.shop.example/introspect"
 SETTINGS = IntrospectionSettings(endpoint=ENDPOINT, client_id="authz:1", credential_file="secret")
-CORP = IssuerSettings(
-    name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}), introspection=SETTINGS,
-)
+CORP = IssuerSettings(name="corp", issuer=tokens.ISSUER, audiences=frozenset({tokens.AUDIENCE}), introspection=SETTINGS)
 ACTIVE = json.dumps({"active": True, **tokens.claims()}).encode()
 INACTIVE = b'{"active": false}'
 
@@ -62,12 +60,11 @@ class Bench:
         (directory / "secret").write_text("s3cr3t/+ é\n", encoding="utf-8")
         self.endpoint, self.clock, self.events = Endpoint(), FakeClock(), list[SourceEvent]()
         self.introspector = Introspector(
-            directory, self.endpoint.post, limit=4, report=self.events.append, clock=self.clock,
+            directory, self.endpoint.post, limit=4, report=self.events.append, clock=self.clock
         )
 
     def ask(
-        self, token: str = "opaque", issuer: IssuerSettings = CORP, *, now: float = NOW,
-        patience: Patience = UNHURRIED,
+        self, token: str = "opaque", issuer: IssuerSettings = CORP, *, now: float = NOW, patience: Patience = UNHURRIED
     ) -> Introspected:
         return self.introspector.ask(issuer, token, now=now, patience=patience)
 
@@ -97,7 +94,7 @@ def test_an_active_token_has_the_members_of_the_answer(bench: Bench) -> None:
     assert said.claims is not None
     assert said.claims["sub"] == "alice"
     assert said.until == NOW + 30
-    (url, form), = bench.endpoint.posts
+    ((url, form),) = bench.endpoint.posts
     assert url == ENDPOINT
     assert form_of((url, form)) == {"token": ["a+token/="], "token_type_hint": ["access_token"]}
 
@@ -110,10 +107,21 @@ def test_only_json_true_is_active(bench: Bench, active: bytes) -> None:
     assert bench.ask().claims is None
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"<html>", b"[]", b"true", b"{}", b'{"sub": "alice"}', b'{"active": true, "active": false}',
-    b'{"active": true, "exp": NaN}', b'{"active": true} x', '{"active": true}'.encode("utf-16"),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"true",
+        b"{}",
+        b'{"sub": "alice"}',
+        b'{"active": true, "active": false}',
+        b'{"active": true, "exp": NaN}',
+        b'{"active": true} x',
+        '{"active": true}'.encode("utf-16"),
+    ],
+)
 def test_what_is_no_answer_is_no_verdict(bench: Bench, body: bytes) -> None:
     """A page of another server says nothing about a token: unavailable, neither active nor not."""
     bench.endpoint.body = body
@@ -246,7 +254,7 @@ def test_the_secret_goes_as_basic_credentials(bench: Bench) -> None:
     """Both parts are form-encoded first (RFC 6749 §2.3.1)."""
     bench.ask()
 
-    (name, value), = bench.endpoint.posts[0][1].headers
+    ((name, value),) = bench.endpoint.posts[0][1].headers
     assert name == "authorization"
     assert base64.b64decode(value.removeprefix("Basic ")) == b"authz%3A1:s3cr3t%2F%2B+%C3%A9"
 
@@ -311,7 +319,11 @@ def test_a_private_key_signs_an_assertion(bench: Bench, algorithm: str, alg: str
     assert forms[0]["client_assertion_type"] == ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]
     assert head["alg"] == alg
     assert {name: claims[name] for name in ("iss", "sub", "aud", "iat", "exp")} == {
-        "iss": "authz:1", "sub": "authz:1", "aud": tokens.ISSUER, "iat": int(NOW), "exp": int(NOW) + 60,
+        "iss": "authz:1",
+        "sub": "authz:1",
+        "aud": tokens.ISSUER,
+        "iat": int(NOW),
+        "exp": int(NOW) + 60,
     }
     assert forms[0]["client_assertion"] != forms[1]["client_assertion"]
     verify(key, ".".join(parts[:2]), parts[2])
@@ -331,10 +343,16 @@ def test_a_jwk_names_its_kid(bench: Bench) -> None:
     assert read_json_object(base64.urlsafe_b64decode(head + "=="))["kid"] == "our-key"
 
 
-@pytest.mark.parametrize("content", [
-    b"no key", b"{}", b'{"kty": "oct", "k": "AAAA"}', b'{"kty": "RSA"}',
-    json.dumps(signing_key("ES256").jwk()).encode(),
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no key",
+        b"{}",
+        b'{"kty": "oct", "k": "AAAA"}',
+        b'{"kty": "RSA"}',
+        json.dumps(signing_key("ES256").jwk()).encode(),
+    ],
+)
 def test_what_is_no_private_key_signs_nothing(bench: Bench, content: bytes) -> None:
     """Text, other JSON, a shared secret, a public key."""
     (bench.directory / "secret").write_bytes(content)

@@ -26,8 +26,11 @@ RULES = RefreshRules(refresh=300.0, cooldown=10.0, max_stale=3600.0)
 
 def _issuer(**changes: object) -> IssuerSettings:
     values: dict[str, object] = {
-        "name": "corp", "issuer": "https://idp.shop.example", "audiences": frozenset({"shop"}),
-        "keys": JwksUri(URL), **changes,
+        "name": "corp",
+        "issuer": "https://idp.shop.example",
+        "audiences": frozenset({"shop"}),
+        "keys": JwksUri(URL),
+        **changes,
     }
     return IssuerSettings(**values)  # type: ignore[arg-type] # one maker for all variants
 
@@ -39,9 +42,12 @@ class Bench:
         self.clock = FakeClock()
         self.provider = FakeProvider({URL: key_set("k1")})
         self.events: list[SourceEvent] = []
-        self.source = RemoteKeys(_issuer(), Environment(
-            get=self.provider.get, rules=RULES, clock=self.clock, random=lambda: 0.0, report=self.events.append,
-        ))
+        self.source = RemoteKeys(
+            _issuer(),
+            Environment(
+                get=self.provider.get, rules=RULES, clock=self.clock, random=lambda: 0.0, report=self.events.append
+            ),
+        )
 
 
 @pytest.fixture
@@ -204,9 +210,9 @@ def test_an_unchanged_set_stays_the_same_object(bench: Bench) -> None:
     assert len(bench.events) == 1
 
 
-@pytest.mark.parametrize(("max_age", "delay"), [
-    (None, 300.0), (0.0, 30.0), (10.0, 30.0), (100.0, 80.0), (1000.0, 800.0), (1e9, 3600.0),
-])
+@pytest.mark.parametrize(
+    ("max_age", "delay"), [(None, 300.0), (0.0, 30.0), (10.0, 30.0), (100.0, 80.0), (1000.0, 800.0), (1e9, 3600.0)]
+)
 def test_cache_control_moves_the_refresh_within_bounds(max_age: float | None, delay: float) -> None:
     """Ahead of expiry, never more often than 30 s, never rarer than an hour."""
     assert after_success(RULES, max_age, lambda: 0.0) == delay
@@ -285,9 +291,9 @@ def test_a_key_that_cannot_be_used_is_told_although_the_set_stays_the_same(tmp_p
     assert [len(event.warnings) for event in bench.events] == [0, 1]
 
 
-@pytest.mark.parametrize("path", [
-    "missing.json", "../outside.json", "/etc/hostname", "a/../../x", "", "no-set.json", ".",
-])
+@pytest.mark.parametrize(
+    "path", ["missing.json", "../outside.json", "/etc/hostname", "a/../../x", "", "no-set.json", "."]
+)
 def test_a_key_file_that_is_none_is_a_fault(tmp_path: Path, path: str) -> None:
     """Absent, outside the policy directory, a directory, or no key set: the load is refused, naming the file."""
     (tmp_path / "no-set.json").write_bytes(b"[]")

@@ -21,7 +21,7 @@ from tests.mint.jwk_documents import key_set
 
 EMPTY = load({}).policy
 ISSUER = IssuerSettings(
-    name="corp", issuer="https://idp.shop.example", audiences=frozenset({"shop"}), keys=JwksFile("corp.json"),
+    name="corp", issuer="https://idp.shop.example", audiences=frozenset({"shop"}), keys=JwksFile("corp.json")
 )
 
 
@@ -51,7 +51,11 @@ class Bench:
         self.loader = FakeLoader(issuers)
         self.keys = KeyStore(root, fetch=FakeProvider().get)
         self.policies = PolicyDirectory(
-            root, keys=self.keys, bundles=BundleStore(root), report=self.events.append, loader=self.loader,
+            root,
+            keys=self.keys,
+            bundles=BundleStore(root),
+            report=self.events.append,
+            loader=self.loader,
             now=lambda: 5.0,
         )
 

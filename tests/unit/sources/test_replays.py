@@ -97,7 +97,7 @@ def test_the_store_forgets_by_itself(stored: Any) -> None:
     """Each key ends a while after its time; its name begins with the installation's prefix and shows nothing."""
     assert first(stored, b"\xff" * 32, until=NOW + 59.5)
 
-    (name, seconds), = stored._client.table.items()
+    ((name, seconds),) = stored._client.table.items()
     assert name.startswith("authz:proof:")
     assert seconds == 60 + GRACE
 

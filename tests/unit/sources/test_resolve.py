@@ -68,6 +68,7 @@ def test_hanging_look_ups_are_bounded() -> None:
 
 def test_a_failed_look_up_is_what_it_was() -> None:
     """Its error reaches whoever asked."""
+
     def fail(host: str, port: int) -> tuple[str, ...]:
         raise OSError("no such name")
 

@@ -22,9 +22,7 @@ Script = Callable[[Listener], None]
 
 def own(spiffe_id: str = FRONTEND, *, until: float = NOW + 3600) -> Svid:
     issued = svid(spiffe_id)
-    return Svid(
-        id=spiffe_id, chain=issued.pem.encode(), key=issued.private_pem, not_before=NOW - 60, not_after=until,
-    )
+    return Svid(id=spiffe_id, chain=issued.pem.encode(), key=issued.private_pem, not_before=NOW - 60, not_after=until)
 
 
 def certificates(*svids: Svid, partner: bool = False) -> CertificateUpdate:
@@ -46,7 +44,7 @@ class Bench:
         self.closed = 0
         self.scripts: list[Script | WorkloadApiError] = []
         around = Surroundings(
-            rules=RefreshRules(max_stale=100.0), clock=self.clock, random=lambda: 0.0, report=self.events.append,
+            rules=RefreshRules(max_stale=100.0), clock=self.clock, random=lambda: 0.0, report=self.events.append
         )
         self.api = WorkloadApi("unix:/agent.sock", around, wanted=wanted, opener=self._open, now=self.wall)
 
@@ -68,9 +66,10 @@ class Bench:
 
 
 def pushing(
-    *updates: CertificateUpdate | TokenKeyUpdate, then: Callable[[], None] = lambda: None, end: str = "ended",
+    *updates: CertificateUpdate | TokenKeyUpdate, then: Callable[[], None] = lambda: None, end: str = "ended"
 ) -> Script:
     """A connection that pushes these, lets a test look, and ends."""
+
     def script(listener: Listener) -> None:
         for update in updates:
             if isinstance(update, CertificateUpdate):
@@ -130,7 +129,7 @@ def test_bundles_of_domains_are_kept_apart_and_go_when_they_are_not_pushed_any_m
         seen.append([bench.api.bundle_state(domain).error for domain in (TRUST_DOMAIN, PARTNER)])
 
     bench.connect(
-        pushing(certificates(partner=True), TOKEN_KEYS, then=look), pushing(certificates(), TOKEN_KEYS, then=look),
+        pushing(certificates(partner=True), TOKEN_KEYS, then=look), pushing(certificates(), TOKEN_KEYS, then=look)
     )
 
     assert seen == [["", ""], ["", "the Workload API hands out no bundle of this trust domain"]]
@@ -145,7 +144,10 @@ def test_the_delay_grows_while_nothing_comes_and_starts_anew_after_an_update() -
 
     assert bench.connect(gone, gone, gone, pushing(certificates(), TOKEN_KEYS), gone) == [1.0, 2.0, 4.0, 1.0, 2.0]
     assert [event.error for event in bench.events if event.kind == "svid"] == [
-        "there is no such socket", "", "ended", "there is no such socket",
+        "there is no such socket",
+        "",
+        "ended",
+        "there is no such socket",
     ]
 
 

@@ -40,15 +40,19 @@ def test_each_header_says_three_times_that_it_replaces() -> None:
         assert option.keep_empty_value
         assert option.header.raw_value == b""
     assert [(option.header.key, option.header.value) for option in response.ok_response.headers] == [
-        ("x-authz-subject", "alice"), ("x-authz-scopes", ""), ("x-authz-decision-id", ID),
+        ("x-authz-subject", "alice"),
+        ("x-authz-scopes", ""),
+        ("x-authz-decision-id", ID),
     ]
 
 
 def test_headers_are_removed_but_never_one_that_is_set() -> None:
     """Envoy would remove what is both; what is set overwrites anyway, also the decision id."""
-    response = allowed(permit(
-        ("x-authz-subject", "alice"), remove=("x-authz-subject", "x_authz_subject", "x-authz-decision-id", "x-old"),
-    ))
+    response = allowed(
+        permit(
+            ("x-authz-subject", "alice"), remove=("x-authz-subject", "x_authz_subject", "x-authz-decision-id", "x-old")
+        )
+    )
 
     assert list(response.ok_response.headers_to_remove) == ["x_authz_subject", "x-old"]
 
@@ -74,8 +78,22 @@ def test_what_a_client_writes_at_length_is_not_kept() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "X-Upper", "x y", "x:y", ":path", "x\n", "x\r\ny", "x\0", "xü", "x\u212a",
-     "content-length", "transfer-encoding", "connection", "host"],
+    [
+        "",
+        "X-Upper",
+        "x y",
+        "x:y",
+        ":path",
+        "x\n",
+        "x\r\ny",
+        "x\0",
+        "xü",
+        "x\u212a",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "host",
+    ],
 )
 def test_a_name_outside_the_grammar_is_not_sent(name: str) -> None:
     """Neither to set nor to remove."""

@@ -130,8 +130,7 @@ def test_a_check_without_http_is_malformed(check: pb.CheckRequest) -> None:
 
 
 @pytest.mark.parametrize(
-    "message",
-    [b"\xff", b"\x0a\xff", b"\x0a\x05abc", b"\x0b" * 1000, b"\x0a\x02\x0a\x00" + b"\x07"],
+    "message", [b"\xff", b"\x0a\xff", b"\x0a\x05abc", b"\x0b" * 1000, b"\x0a\x02\x0a\x00" + b"\x07"]
 )
 def test_bytes_that_are_no_message_are_malformed(message: bytes) -> None:
     """Whatever protobuf can't read ends in the one refusal."""

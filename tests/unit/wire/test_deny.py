@@ -83,9 +83,7 @@ def test_denied_headers_leave_append_unset(reason: Reason, grpc: bool) -> None:
     assert not any(option.HasField("append") or option.append_action for option in options)
 
 
-@pytest.mark.parametrize(
-    ("asked", "sent"), [(None, "1"), (0, "1"), (-5, "1"), (7, "7"), (10**9, str(MAX_RETRY_AFTER))]
-)
+@pytest.mark.parametrize(("asked", "sent"), [(None, "1"), (0, "1"), (-5, "1"), (7, "7"), (10**9, str(MAX_RETRY_AFTER))])
 @pytest.mark.parametrize("grpc", [False, True])
 def test_what_could_not_be_decided_may_be_retried(asked: int | None, sent: str, grpc: bool) -> None:
     """Each 503 has a Retry-After between one second and an hour."""

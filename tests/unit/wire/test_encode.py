@@ -19,24 +19,39 @@ from tests.mint.messages import FRONTEND
 
 ID = "01JD3W8Z5Q"
 ALICE = User(
-    issuer="corp", issuer_url="https://idp.shop.example", subject="alice", kind=PrincipalKind.PERSON, client=None,
-    scopes=None, groups=None, roles=None, acr=None, amr=None, auth_time=None, expires_at=0.0,
-    audiences=frozenset(), claims={}, aliases={}, subject_hash="0123456789abcdef",
+    issuer="corp",
+    issuer_url="https://idp.shop.example",
+    subject="alice",
+    kind=PrincipalKind.PERSON,
+    client=None,
+    scopes=None,
+    groups=None,
+    roles=None,
+    acr=None,
+    amr=None,
+    auth_time=None,
+    expires_at=0.0,
+    audiences=frozenset(),
+    claims={},
+    aliases={},
+    subject_hash="0123456789abcdef",
 )
 CALLER = Workload(id=SpiffeId.parse(FRONTEND), via=Via.MTLS)
 
 
 def permit(**fields: Any) -> Permit:
     known: dict[str, Any] = {
-        "route": "orders.read", "policy": "orders", "alternative": 0, "set_headers": (), "remove_headers": (),
+        "route": "orders.read",
+        "policy": "orders",
+        "alternative": 0,
+        "set_headers": (),
+        "remove_headers": (),
     }
     return Permit(**(known | fields))
 
 
 def answered(decision: Decision, **fields: Any) -> Answer:
-    known: dict[str, Any] = {
-        "decision_id": ID, "revision": "r1", "transport": Transport.MTLS, "grpc": False,
-    }
+    known: dict[str, Any] = {"decision_id": ID, "revision": "r1", "transport": Transport.MTLS, "grpc": False}
     return answer(decision, **(known | fields))
 
 
@@ -53,8 +68,14 @@ def test_a_permit_carries_all_its_metadata() -> None:
     shown = metadata(answered(permit(user=ALICE, workload=CALLER)).message)
 
     assert shown == {
-        "decision_id": ID, "route": "orders.read", "policy": "orders", "policy_revision": "r1",
-        "reason": "allowed", "subject_hash": "0123456789abcdef", "workload": FRONTEND, "transport": "mtls",
+        "decision_id": ID,
+        "route": "orders.read",
+        "policy": "orders",
+        "policy_revision": "r1",
+        "reason": "allowed",
+        "subject_hash": "0123456789abcdef",
+        "workload": FRONTEND,
+        "transport": "mtls",
     }
     assert set(shown) == set(NAMES)
 
@@ -64,8 +85,11 @@ def test_a_denial_carries_its_reason_in_the_metadata_only() -> None:
     shown = metadata(answered(Denial(reason=Reason.SCOPE_MISSING, user=ALICE), transport=Transport.TLS).message)
 
     assert shown == {
-        "decision_id": ID, "policy_revision": "r1", "reason": "scope_missing",
-        "subject_hash": "0123456789abcdef", "transport": "tls",
+        "decision_id": ID,
+        "policy_revision": "r1",
+        "reason": "scope_missing",
+        "subject_hash": "0123456789abcdef",
+        "transport": "tls",
     }
 
 
