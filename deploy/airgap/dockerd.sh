@@ -20,6 +20,13 @@ answers() { DOCKER_HOST=${1:-} docker info >/dev/null 2>&1; }
 alive() { [ -f "$run/docker.pid" ] && kill -0 "$(cat "$run/docker.pid")" 2>/dev/null; }
 any() { docker info >/dev/null 2>&1; }
 
+# A daemon leaves its rules behind, among them one that drops what is forwarded: `stop` puts back what was there.
+keep_rules() {
+  { printf '*%s\n:PREROUTING ACCEPT\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\nCOMMIT\n' nat
+    printf '*%s\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n' filter
+    iptables-save 2>/dev/null || true; } >"$run/rules"
+}
+
 # attempt OPTION...: one try; 20 seconds for it to answer.
 attempt() {
   rm -f "$run/docker.pid"
@@ -50,6 +57,7 @@ start() {
   [ "$(id -u)" -eq 0 ] || { say "a daemon needs root."; exit 5; }
   mkdir -p "$data" "$run"
   chmod 0700 "$run"
+  keep_rules
   ip link show docker0 >/dev/null 2>&1 || touch "$run/made-docker0"
   local vfs=(--storage-driver=vfs)
   # A store that was begun with one driver is empty for another: stay with it.
@@ -70,6 +78,7 @@ stop() {
   done
   kill -0 "$process" 2>/dev/null && { say "process $process doesn't end"; exit 1; }
   [ -e "$run/made-docker0" ] && ip link delete docker0 2>/dev/null
+  iptables-restore <"$run/rules" || say "the rules of iptables couldn't be put back"
   rm -rf "$run"
   say "stopped"
 }
