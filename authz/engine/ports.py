@@ -71,28 +71,14 @@ class ReplayStore(Protocol):
 class NoIntrospection:
     """Nobody is asked: what hangs on an answer stays undecided."""
 
-    def ask(
-        self,
-        issuer: IssuerSettings,
-        token: str,
-        *,
-        now: float,
-        patience: Patience,
-    ) -> Introspected:
+    def ask(self, issuer: IssuerSettings, token: str, *, now: float, patience: Patience) -> Introspected:
         raise Unavailable(Reason.INTROSPECTION_UNAVAILABLE, "issuers aren't asked about tokens here")
 
 
 class NoReplayStore:
     """Nothing is remembered: whether a proof was used before stays undecided."""
 
-    def first_use(
-        self,
-        key: bytes,
-        until: float,
-        *,
-        now: float,
-        patience: Patience,
-    ) -> bool:
+    def first_use(self, key: bytes, until: float, *, now: float, patience: Patience) -> bool:
         raise Unavailable(Reason.STORE_UNAVAILABLE, "used proofs aren't remembered here")
 
     def close(self) -> None:

@@ -65,14 +65,7 @@ class LocalReplays:
         self._used: set[bytes] = set()
         self._ends: list[tuple[float, bytes]] = []
 
-    def first_use(
-        self,
-        key: bytes,
-        until: float,
-        *,
-        now: float,
-        patience: Patience,
-    ) -> bool:
+    def first_use(self, key: bytes, until: float, *, now: float, patience: Patience) -> bool:
         """See the port; never blocks. When all room is taken nothing is forgotten early: who comes then waits."""
         with self._lock:
             while self._ends and self._ends[0][0] <= now:

@@ -343,13 +343,7 @@ class _Tokens(JWTBearerTokenGenerator):
     def get_audiences(self, *_: object) -> str:
         return AUDIENCE
 
-    def get_extra_claims(
-        self,
-        client: Client,
-        grant_type: str,
-        user: Account | None,
-        scope: str,
-    ) -> dict[str, object]:
+    def get_extra_claims(self, client: Client, grant_type: str, user: Account | None, scope: str) -> dict[str, object]:
         return dict(user.claims) if user else {}
 
 

@@ -102,7 +102,10 @@ def test_the_question_is_one_plain_post(tmp_path: Path) -> None:
 def test_a_server_that_lies_is_no_verdict(tmp_path: Path, handle: Handle, why: str) -> None:
     """Neither an allow nor "not active": the token's state isn't known."""
     with asking(handle, tmp_path) as asked:
-        assert why in asked.why()
+        said = asked.why()
+
+    # A connection that ends while we still write may show as a reset before the nonsense is read.
+    assert why in said or (why == "HTTP/1.1" and "the connection failed" in said)
 
 
 def test_a_dead_server_is_noticed_at_once(tmp_path: Path) -> None:

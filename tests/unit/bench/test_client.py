@@ -76,5 +76,6 @@ def test_an_open_loop_sends_at_its_rate(address: str) -> None:
     with check_connection(address) as connection:
         outcome = connection.open_loop(cycle([grpc_body(PERMIT)]), rate=200, seconds=0.5)
 
-    assert outcome.permits == outcome.calls == 100
+    assert outcome.permits == outcome.calls
+    assert outcome.calls in (100, 101)
     assert outcome.seconds >= 0.49
