@@ -8,7 +8,7 @@ from typing import Final
 from authz import __version__
 from authz.cli.exit_codes import YES
 
-_LIBRARIES: Final = ("grpcio", "protobuf", "joserfc", "cryptography", "httpx")
+_LIBRARIES: Final = ("grpcio", "protobuf", "joserfc", "cryptography", "httpcore")
 
 
 NAME: Final = "version"
