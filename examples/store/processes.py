@@ -102,7 +102,7 @@ class Process:
     def exit_code(self) -> int | None:
         return self._child.poll()
 
-    def wait_ready(self, ready: Callable[[], object], *, within: float = 20.0) -> None:
+    def wait_ready(self, ready: Callable[[], object], *, within: float = 60.0) -> None:
         """Wait until `ready`; a child that ended or is too slow is `StartFailed` with its last lines."""
 
         def settled() -> bool:

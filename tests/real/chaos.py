@@ -159,7 +159,8 @@ def _revoke(scene: Scene, token: str) -> None:
     part = token.split(".")[1]
     jti = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["jti"]
     socket = scene.mesh.directory / f"revoke-{scene.instances[0].port}.sock"
-    words = ["revoke", "token", jti, "--issuer", "corp", "--why", "a test", "--socket", str(socket)]
+    # A `jti` may begin with a hyphen; behind `--` it is no option.
+    words = ["revoke", "token", "--issuer", "corp", "--why", "a test", "--socket", str(socket), "--", jti]
     subprocess.run([sys.executable, "-m", "authz", *words], check=True, capture_output=True, timeout=30)
 
 

@@ -39,7 +39,9 @@ class Revoking(PairEdge):
 
     def revoke(self, *words: str, at: int = 0) -> int:
         """The command's exit code."""
-        command = [sys.executable, "-m", "authz", "revoke", *words, "--why", "a test", "--socket", self.socket(at)]
+        kind, *rest = words
+        options = ["--why", "a test", "--socket", self.socket(at)]
+        command = [sys.executable, "-m", "authz", "revoke", kind, *options, *rest]
         return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
 
     def socket(self, number: int) -> str:
@@ -79,7 +81,7 @@ def test_an_act_is_in_force_everywhere_within_a_second(pair: Revoking) -> None:
     """Told to one instance, refused by the other, for a token that both have just let through."""
     pair.start_both()
     acts = {
-        "token": lambda token: ["token", claims_of(token)["jti"], "--issuer", "corp"],
+        "token": lambda token: ["token", "--issuer", "corp", "--", claims_of(token)["jti"]],
         "subject": lambda _: ["subject", "alice", "--issuer", "corp"],
         "client": lambda _: ["client", "web", "--issuer", "corp"],
     }
