@@ -13,9 +13,6 @@ from enum import Enum
 from authz.model.reason import Reason
 from authz.model.spiffe import SpiffeId
 
-Json = object
-"""A JSON value as Python has it: None, bool, int, float (finite), str, list, dict. Never mutated."""
-
 
 class PrincipalKind(Enum):
     """The two kinds of user: somebody logged in, or a program under its own name."""

@@ -270,11 +270,6 @@ class _Audiences:
         return common
 
 
-def settable_headers(policy: RoutePolicyDocument) -> frozenset[str]:
-    """Every header that a route of the policy can set."""
-    return frozenset(name.value for route in policy.routes for name, _ in route.identity_headers)
-
-
 # --- small pieces ----------------------------------------------------------------------------------------
 
 

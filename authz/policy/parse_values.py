@@ -8,7 +8,7 @@ with a fault is never used, so that one fault needs no branch in whoever reads o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from collections.abc import Mapping as MappingType
 from datetime import date
 from typing import Final, TypeVar
@@ -281,9 +281,6 @@ class Reading:
             )
         else:
             self.fault(node, FaultCode.VALUE_TYPE, message)
-
-
-Reader = Callable[[Reading, Node], T]
 
 
 def _words(table: Collection[str]) -> str:
