@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authz.model.decision import Decision, Shadow
+from authz.model.light import light_value
 from authz.model.request import RequestView, Transport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class DecisionRecord:
     """`time` is seconds since the epoch, `duration` seconds from the bytes' arrival to the answer."""
 
