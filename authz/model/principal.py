@@ -7,9 +7,10 @@ are what `engine.authenticate` makes of the exceptions that a verifier raised.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from authz.model.light import light_value
 from authz.model.reason import Reason
 from authz.model.spiffe import SpiffeId
 
@@ -35,8 +36,11 @@ class Via(Enum):
     FORWARDED = "forwarded"
     JWT_SVID = "jwt-svid"
 
+    # A member is equal to itself only; `Enum` would hash its name, in Python, for each look-up in a set.
+    __hash__ = object.__hash__
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@light_value
 class User:
     """A verified person or client, as one token of one issuer says it.
 
@@ -69,7 +73,7 @@ class User:
     """To what the token is bound; each of them was checked against this request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Workload:
     """A verified calling workload. `roles` come from the `TrustDomains` document."""
 
@@ -78,7 +82,7 @@ class Workload:
     roles: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Refusal:
     """A credential that was presented and refused. `scheme` is the one that a client is challenged with, `nonce`
     what its next proof has to hold (RFC 9449 §9; empty: nothing)."""
@@ -89,7 +93,7 @@ class Refusal:
     nonce: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Undecided:
     """A credential about which something could not be found out; `reason` is a 503 reason."""
 
@@ -103,7 +107,7 @@ UserOutcome = User | Refusal | Undecided | None
 WorkloadOutcome = Workload | Refusal | Undecided | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Principals:
     """Everything known about who calls: at most one user and, for each `via`, one workload."""
 
