@@ -1,15 +1,33 @@
 """Request headers as an immutable multimap (RFC 9110 §5).
 
-Owns how names are folded (ASCII only, so that no other letter can become an ASCII one) and how duplicates are
-kept. Checks nothing: that names are tokens and values hold no control characters is `parse_request`'s duty.
+Owns their grammar, header by header, how names are folded (ASCII only, so that no other letter can become an ASCII
+one) and how duplicates are kept. That headers are within the grammar and its limits is `parse_request`'s duty; whoever
+has judged each of them already (`wire.decode`, which meets most of them again and again) says so with `Judged`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView
-from typing import Final
+import re
+from collections.abc import Iterable, Iterator, KeysView, Mapping
+from typing import Final, NamedTuple
+
+OWN_PREFIX: Final = "x-authz-"
+"""What our own headers begin with."""
 
 _ASCII_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+# RFC 9110 §5.6.2.
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# Tab is allowed; the C1 controls of Unicode and lone surrogates are not text either.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+_FIELD_OCTETS: Final = bytes((9, *range(0x20, 0x7F)))
+
+
+class Judged(NamedTuple):
+    """What is known of headers that were judged one by one: each within the grammar, `number` values, and `size` bytes
+    of names and values together, the name counted once for each value."""
+
+    number: int
+    size: int
 
 
 class Headers:
@@ -19,28 +37,36 @@ class Headers:
     comma in a value may hide a second one. Equal when names, values and `joined` are.
     """
 
-    __slots__ = ("_values", "joined")
-
-    _values: dict[str, tuple[str, ...]]
-    joined: bool
+    __slots__ = ("_lookalikes", "_values", "joined", "judged")
 
     def __init__(self, items: Iterable[tuple[str, str]] = (), *, joined: bool = False) -> None:
         values: dict[str, tuple[str, ...]] = {}
         for name, value in items:
-            # `fold_name` spelled out: this runs for each header of each check.
-            folded = name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
-            if folded in values:
-                values[folded] += (value,)
-            else:
-                values[folded] = (value,)
-        object.__setattr__(self, "_values", values)
-        object.__setattr__(self, "joined", joined)
+            folded = fold_name(name)
+            values[folded] = (*values.get(folded, ()), value)
+        self._values: Final[Mapping[str, tuple[str, ...]]] = values
+        self.joined: Final = joined
+        self.judged: Final[Judged | None] = None
+        self._lookalikes: tuple[str, ...] | None = None
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("Headers are immutable")
+    @classmethod
+    def of_judged(
+        cls, values: Mapping[str, tuple[str, ...]], lookalikes: tuple[str, ...], judged: Judged, *, joined: bool
+    ) -> Headers:
+        """Headers that were collected and judged elsewhere; `values` by folded name, not to be changed any more."""
+        headers = cls.__new__(cls)
+        headers._values = values  # type: ignore[misc]
+        headers._lookalikes = lookalikes
+        headers.judged = judged  # type: ignore[misc]
+        headers.joined = joined  # type: ignore[misc]
+        return headers
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError("Headers are immutable")
+    @property
+    def lookalikes(self) -> tuple[str, ...]:
+        """The names that a lenient reader may take for one of ours: see `is_lookalike`."""
+        if self._lookalikes is None:
+            self._lookalikes = tuple(filter(is_lookalike, self._values))
+        return self._lookalikes
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Every value of the header; `name` is given in lower case. Empty when the header is absent."""
@@ -82,3 +108,26 @@ class Headers:
 def fold_name(name: str) -> str:
     """The name in lower case, touching A to Z only (`str.lower` makes a `k` of U+212A)."""
     return name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
+
+
+def is_token(text: str) -> bool:
+    """Whether the text is one token, as methods and header names are (RFC 9110 §5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_field_text(text: str) -> bool:
+    """Whether a header's value, or several joined, hold no control character (RFC 9110 §5.5)."""
+    if text.isascii():
+        # Octets are deleted in bulk: for a token's length that takes a fifth of the expression's time.
+        return not text.encode("ascii").translate(None, _FIELD_OCTETS)
+    return not _CONTROL.search(text)
+
+
+def is_lookalike(name: str) -> bool:
+    """Whether a folded name may pass for one of ours: it has our prefix, or a `_` that readers take for `-`."""
+    return "_" in name or name.startswith(OWN_PREFIX)
+
+
+def size_of(text: str) -> int:
+    """Bytes of UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
@@ -38,6 +39,11 @@ class Authority:
     @classmethod
     def parse(cls, text: str) -> Authority:
         """Read `host`, `host:port` or `[v6]:port`; raises `Refused(HOST_INVALID)`."""
+        # A service has few hosts and each request names one; what is too long for a host isn't remembered.
+        return _remembered(text) if len(text) <= MAX_HOST_BYTES else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> Authority:
         if not text.isascii():
             raise _refused("an authority is ASCII")
         folded = text.lower()
@@ -51,6 +57,11 @@ class Authority:
 
     def __str__(self) -> str:
         return self.host if self.port is None else f"{self.host}:{self.port}"
+
+
+@lru_cache(maxsize=1024)
+def _remembered(text: str) -> Authority:
+    return Authority._read(text)
 
 
 def _parse_literal(folded: str) -> Authority:

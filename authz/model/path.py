@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
 
 from authz.model.errors import Refused
+from authz.model.light import light_value
 from authz.model.reason import Reason
 
 # RFC 3986 §3.3 pchar without `;` (path parameters) and without percent-encoding.
@@ -33,7 +33,7 @@ _FORBIDDEN_IN_FORM: Final = frozenset("/\\%#?;")
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class RequestPath:
     """A canonical path: `segments` decoded once, `text` as it was sent, without the query.
 

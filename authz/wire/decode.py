@@ -7,15 +7,18 @@ the message can be read: grammar is `parse_request`'s duty. Raises nothing but `
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from authz.model.errors import Refused
-from authz.model.headers import Headers
+from authz.model.headers import Headers, Judged, fold_name, is_field_text, is_lookalike, is_token, size_of
 from authz.model.reason import Reason
 from authz.model.request import Limits, Peer, RawRequest, RequestView
 from authz.wire.pb import check_pb2 as pb
+from authz.wire.pb import parts_pb2 as parts
 
 SERVICE_EXTENSION: Final = "authz.service"
 """The key of `context_extensions` that names a policy (policy language §4)."""
@@ -28,31 +31,44 @@ _PSEUDO_HEADERS: Final = 8
 """More than HTTP has."""
 _SANITISE: Final = "authz-sanitise"
 
+_KNOWN_LINES: Final = 8192
+_KNOWN_LINE: Final = 512
+"""How many headers of how many octets at most are remembered as they were read."""
+_NEVER_KNOWN: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "dpop", "x-request-id", "traceparent", "tracestate", ":path"}
+)
+"""Credentials aren't kept, and what is new each time would only push out the rest."""
+_KNOWN_PEER: Final = 4096
+
+
+_read_parts: Final = parts.CheckRequestParts.FromString
+
 
 def decode(message: bytes, limits: Limits) -> RawRequest:
     """Read one CheckRequest of at most `limits.message` bytes."""
     if len(message) > limits.message:
         raise _refused("the check request is larger than the limit")
     try:
-        attributes = pb.CheckRequest.FromString(message).attributes
+        attributes = _read_parts(message).attributes
+        if not attributes.request.HasField("http"):
+            # A TCP filter asks so; it is not a request with an empty method.
+            raise _refused("the check request describes no HTTP request")
+        http = attributes.request.http
+        extensions = attributes.context_extensions
+        return RawRequest(
+            http.method,
+            http.path,
+            http.host,
+            http.scheme,
+            _headers(http, limits),
+            http.protocol,
+            _peer(attributes.source),
+            _peer(attributes.destination),
+            extensions.get(SERVICE_EXTENSION, "") if extensions else "",
+            attributes.HasField("tls_session"),
+        )
     except (DecodeError, ValueError):
         raise _refused("the check request is no readable message") from None
-    if not attributes.request.HasField("http"):
-        # A TCP filter asks so; it is not a request with an empty method.
-        raise _refused("the check request describes no HTTP request")
-    http = attributes.request.http
-    return RawRequest(
-        method=http.method,
-        target=http.path,
-        authority=http.host,
-        scheme=http.scheme,
-        headers=_headers(http, limits),
-        protocol=http.protocol,
-        source=_peer(attributes.source),
-        destination=_peer(attributes.destination),
-        service=attributes.context_extensions.get(SERVICE_EXTENSION, ""),
-        tls=attributes.HasField("tls_session"),
-    )
 
 
 def view(raw: RawRequest) -> RequestView:
@@ -65,20 +81,101 @@ def view(raw: RawRequest) -> RequestView:
     )
 
 
-def _headers(http: pb.HttpRequest, limits: Limits) -> Headers:
+def _headers(http: parts.HttpRequestParts, limits: Limits) -> Headers:
     """The headers without pseudo headers, from the raw form when Envoy sends it, else from the joined one."""
     raw = http.header_map.headers
-    if len(raw) > limits.header_count + _PSEUDO_HEADERS:
-        # The exact limit is `parse_request`'s; to sort a hundred thousand of one name first would take seconds.
-        raise _refused("more headers than the limit")
     if raw:
-        return Headers([(entry.key, _value(entry)) for entry in raw if not entry.key.startswith(":")])
-    return Headers([item for item in http.headers.items() if not item[0].startswith(":")], joined=True)
+        return _collected(raw, _RAW, limits, joined=False)
+    return _collected(http.headers, _JOINED, limits, joined=True)
 
 
-def _value(entry: pb.HeaderValue) -> str:
+_Line = tuple[str, tuple[str, ...], int, bool]
+"""One header as it was read: its name in lower case (empty for a pseudo header), its value, what both add to the size
+(-1: outside the grammar), and whether the name may pass for one of ours."""
+_PSEUDO: Final[_Line] = ("", (), 0, False)
+
+
+class _Lines:
+    """Headers in one of Envoy's two forms, each read once while it is remembered: most come again in every request.
+
+    Bounded, and emptied when it is full: that costs less than to know which one came last, and what comes often is
+    soon back. Any thread may use it.
+    """
+
+    __slots__ = ("_known", "_value", "look_up")
+
+    def __init__(self, value: Callable[[pb.HeaderValue], str]) -> None:
+        self._value = value
+        self._known: dict[bytes, _Line] = {}
+        self.look_up = self._known.get
+
+    def read(self, octets: bytes) -> _Line:
+        """One that isn't remembered; raises `DecodeError`."""
+        entry = _read_header(octets)
+        key = entry.key
+        name, room, lookalike, kept = _known_name(key) if len(key) <= _KNOWN_LINE else _judged_name(key)
+        if room:
+            value = self._value(entry)
+            size = room + size_of(value) if room > 0 and is_field_text(value) else -1
+            line: _Line = (name, (value,), size, lookalike)
+        else:
+            line = _PSEUDO
+        if kept and len(octets) <= _KNOWN_LINE:
+            if len(self._known) >= _KNOWN_LINES:
+                self._known.clear()
+            self._known[octets] = line
+        return line
+
+
+def _judged_name(key: str) -> tuple[str, int, bool, bool]:
+    """A header's name in lower case, its size (0 for a pseudo header, -1 for what is no token), whether it may pass
+    for one of ours, and whether headers of that name are remembered."""
+    if key.startswith(":"):
+        return "", 0, False, key not in _NEVER_KNOWN
+    name = fold_name(key)
+    return name, len(name) if is_token(name) else -1, is_lookalike(name), name not in _NEVER_KNOWN
+
+
+_known_name: Final = lru_cache(maxsize=1024)(_judged_name)
+_read_header: Final = pb.HeaderValue.FromString
+
+
+def _raw_value(entry: pb.HeaderValue) -> str:
     octets = entry.raw_value
     return octets.decode("utf-8", _SANITISE) if octets else entry.value
+
+
+_RAW: Final = _Lines(_raw_value)
+_JOINED: Final = _Lines(lambda entry: entry.value)
+
+
+def _collected(entries: Sequence[bytes], lines: _Lines, limits: Limits, *, joined: bool) -> Headers:
+    """The headers of a request; one that breaks the grammar leaves the judgement to `parse_request`, which names it."""
+    if len(entries) > limits.header_count + _PSEUDO_HEADERS:
+        # The exact limit is `parse_request`'s; to sort a hundred thousand of one name first would take seconds.
+        raise _refused("more headers than the limit")
+    octets = entries[:]
+    values: dict[str, tuple[str, ...]] = {}
+    number = size = 0
+    sound = True
+    lookalikes: list[str] = []
+    for found, each in zip(map(lines.look_up, octets), octets, strict=True):
+        name, value, length, lookalike = found or lines.read(each)
+        if length <= 0:
+            if not length:
+                continue
+            sound = False
+        if name in values:
+            values[name] += value
+        else:
+            values[name] = value
+            if lookalike:
+                lookalikes.append(name)
+        number += 1
+        size += length
+    if not sound:
+        return Headers(((name, value) for name, each in values.items() for value in each), joined=joined)
+    return Headers.of_judged(values, tuple(lookalikes), Judged(number, size), joined=joined)
 
 
 def _exclaim(error: UnicodeError) -> tuple[str, int]:
@@ -91,8 +188,17 @@ def _exclaim(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_SANITISE, _exclaim)
 
 
-def _peer(peer: pb.Peer) -> Peer:
-    return Peer(address=peer.address.socket_address.address, principal=peer.principal, certificate=peer.certificate)
+def _peer(octets: bytes) -> Peer:
+    # The same for every request of a connection, and one end is this proxy's own.
+    return _known_peer(octets) if len(octets) <= _KNOWN_PEER else _read_peer(octets)
+
+
+def _read_peer(octets: bytes) -> Peer:
+    peer = pb.Peer.FromString(octets)
+    return Peer(peer.address.socket_address.address, peer.principal, peer.certificate)
+
+
+_known_peer: Final = lru_cache(maxsize=1024)(_read_peer)
 
 
 def _printable(text: str, limit: int) -> str:
