@@ -1,8 +1,12 @@
 """The audit trail: one JSON line for each decision and each act of revocation, written off the request's thread.
 
-Owns: what a line says, the bounded queue, counting what was not written. Must not: hold up a check, write a
-credential, or show more of a request than `RequestView` does. Subjects are written in clear (with their hash): who
-was let in is what the trail is for; claims are not.
+Owns: the bounded queue, the writer's thread, counting what was not written. Must not: hold up a check. What a line says
+is `observe.lines`' matter.
+
+To wake a thread costs more than to write its line, so the writer gathers: the first record after a quiet time wakes it,
+and it writes what has come when GATHER_SECONDS have passed, earlier only when many wait or an act of revocation does.
+A process that is killed (SIGKILL, the machine's end) therefore loses the lines of its last GATHER_SECONDS, though their
+answers went out, and with a sink that stalls up to the whole queue; an orderly end loses none.
 
 How to wire it (app): `audit = AuditLog(open_sink(path), capacity=…, deny_when_full=…)`, `audit.start()`; `record` is a
 `Recorder` of the check service and belongs *before* the metrics, as it may refuse. SIGHUP calls `reopen()`. At
@@ -11,34 +15,33 @@ shutdown, after the last check, `close()` writes what is waiting.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from authz.model.decision import Denial
 from authz.model.errors import Unavailable
-from authz.model.principal import User, Workload
-from authz.model.reason import ALLOWED, Reason
+from authz.model.reason import Reason
 from authz.model.record import DecisionRecord, RevocationRecord
+from authz.observe.lines import Record, encode, line
 from authz.observe.logs import timestamp
-from authz.observe.redact import redact
 from authz.observe.sinks import Sink
 
 DEFAULT_CAPACITY: Final = 20_000
-BATCH: Final = 256
-"""Lines per write: one system call for a burst, and a rotation is noticed in time."""
+GATHER_SECONDS: Final = 0.05
+ENOUGH: Final = 1024
+"""Records for which the writer waits no longer; less if the queue is short."""
+BATCH: Final = 64
+"""Lines per write: few system calls for a burst, a rotation is noticed in time, and checks get their turn between."""
 RETRY_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 5.0
 
-Record = DecisionRecord | RevocationRecord
-
 _LOG: Final = logging.getLogger("authz.audit")
-_WAKE: Final = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +58,26 @@ class AuditLog:
     """See the module. With `deny_when_full` a decision that can't be queued is refused, and a failing sink is
     tried again until it takes the lines; without it both are counted and dropped."""
 
-    def __init__(self, sink: Sink, *, capacity: int = DEFAULT_CAPACITY, deny_when_full: bool = False) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        capacity: int = DEFAULT_CAPACITY,
+        deny_when_full: bool = False,
+        gather: float = GATHER_SECONDS,
+    ) -> None:
         self._sink = sink
         self._capacity = capacity
         self._deny = deny_when_full
-        # SimpleQueue: its put takes a fraction of a microsecond and its size is read without a lock. Several threads
-        # may pass the bound at once, by their number at most.
-        self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self._gather = gather
+        self._enough = max(1, min(ENOUGH, capacity // 4))
+        # Both are appended to, measured and emptied without a lock. Several threads may pass the bound at once, by
+        # their number at most.
+        self._queue: deque[Record] = deque()
+        self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._wake_at = capacity
+        """How many must be waiting for a record to wake the writer: 0 while it is idle, the capacity (never) while it
+        is at work."""
         self._lock = threading.Lock()
         self._overflow = 0
         self._failed = 0
@@ -74,8 +90,11 @@ class AuditLog:
 
     def record(self, record: DecisionRecord) -> None:
         """Queue one decision. Raises `Unavailable(OVERLOADED)` when it can't be recorded and must not pass so."""
-        if self._queue.qsize() < self._capacity:
-            self._queue.put(record)
+        waiting = len(self._queue)
+        if waiting < self._capacity:
+            self._queue.append(record)
+            if waiting >= self._wake_at:
+                self._wake(urgent=False)
             return
         with self._lock:
             self._overflow += 1
@@ -83,19 +102,21 @@ class AuditLog:
             raise Unavailable(Reason.OVERLOADED, "the decision could not be recorded")
 
     def act(self, record: RevocationRecord) -> None:
-        """Queue one act of revocation. Such acts are few and each matters: they pass the bound of the queue."""
-        self._queue.put(record)
+        """Queue one act of revocation. Such acts are few and each matters: they pass the bound of the queue, and are
+        written at once."""
+        self._queue.append(record)
+        self._wake(urgent=True)
 
     def counts(self) -> AuditCounts:
         with self._lock:
             return AuditCounts(
-                waiting=self._queue.qsize(), overflow=self._overflow, failed=self._failed, written=self._written
+                waiting=len(self._queue), overflow=self._overflow, failed=self._failed, written=self._written
             )
 
     def reopen(self) -> None:
         """After a rotation; the writer does it before its next line. Safe in a signal handler."""
         self._reopen = True
-        self._queue.put(_WAKE)
+        self._wake(urgent=True)
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -104,7 +125,7 @@ class AuditLog:
     def close(self) -> None:
         """Write what is waiting (for at most CLOSE_SECONDS) and close the sink."""
         self._closing.set()
-        self._queue.put(_WAKE)
+        self._wake(urgent=True)
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
             if self._thread.is_alive():
@@ -112,22 +133,43 @@ class AuditLog:
                 return
         self._sink.close()
 
+    def _wake(self, *, urgent: bool) -> None:
+        # In this order: the writer sets its own bound when the signal reaches it.
+        self._wake_at = self._capacity
+        self._signals.put(urgent)
+
     def _run(self) -> None:
         while True:
-            batch = self._batch()
-            self._write(batch)
-            if self._closing.is_set() and self._queue.empty():
+            self._await()
+            self._drain()
+            if self._closing.is_set() and not self._queue:
                 return
 
-    def _batch(self) -> list[Record]:
-        """Waits for one record (or a wake-up) and takes what else is there."""
-        batch = [self._queue.get()]
-        while len(batch) < BATCH:
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return [record for record in batch if record is not None]
+    def _await(self) -> None:
+        """Idle until there is a record, then gather others; what is urgent ends either."""
+        if self._closing.is_set():
+            return
+        if not self._queue:
+            self._wake_at = 0
+            # Asked again: a record that came before the line above woke nobody.
+            if not self._queue and self._signals.get():
+                return
+        self._wake_at = self._enough
+        if len(self._queue) < self._enough:
+            with contextlib.suppress(queue.Empty):
+                self._signals.get(timeout=self._gather)
+        self._wake_at = self._capacity
+
+    def _drain(self) -> None:
+        """Write what waits now; what comes meanwhile is gathered again. Also with nothing there: a file may have to be
+        opened again, or a gap to be told."""
+        left = len(self._queue)
+        while True:
+            batch = [self._queue.popleft() for _ in range(min(left, BATCH))]
+            self._write(batch)
+            left -= len(batch)
+            if not left:
+                return
 
     def _write(self, batch: list[Record]) -> None:
         lines = b"".join(_encoded(batch)) + self._drop_notice()
@@ -157,7 +199,7 @@ class AuditLog:
         if not fresh:
             return b""
         _LOG.error("decisions were not recorded", extra={"event": "audit_dropped", "count": fresh})
-        return _line({"event": "audit_dropped", "time": timestamp(time.time()), "count": fresh})
+        return line({"event": "audit_dropped", "time": timestamp(time.time()), "count": fresh})
 
     def _tell_broken(self, error: OSError) -> None:
         if not self._broken:
@@ -173,88 +215,6 @@ class AuditLog:
             _LOG.info("the audit trail can be written again", extra={"event": "audit_recovered"})
 
 
-def encode(record: Record) -> bytes:
-    """One line: a JSON object of which empty fields are left out."""
-    fields = _revocation(record) if isinstance(record, RevocationRecord) else _decision(record)
-    return _line({name: value for name, value in fields.items() if value not in ("", None)})
-
-
-def _decision(record: DecisionRecord) -> dict[str, object]:
-    decision, view = record.decision, record.view
-    denial = decision if isinstance(decision, Denial) else None
-    return {
-        "event": "decision",
-        "id": record.decision_id,
-        "time": timestamp(record.time),
-        "result": "allow" if denial is None else "deny",
-        "reason": ALLOWED if denial is None else denial.reason.code,
-        "status": 200 if denial is None else denial.reason.status,
-        "policy": decision.policy,
-        "route": decision.route,
-        "detail": "" if denial is None else redact(denial.detail),
-        "guardrail": "" if denial is None else denial.guardrail,
-        "method": redact(view.method),
-        "host": redact(view.host),
-        "path": redact(view.path),
-        "grpc": record.grpc,
-        "transport": record.transport.value,
-        "source": record.source_address,
-        "destination": redact(record.destination),
-        "user": _user(decision.user),
-        "workload": _workload(decision.workload),
-        "candidate": _candidate(record),
-        "revision": record.revision,
-        "duration_us": round(record.duration * 1_000_000),
-    }
-
-
-def _revocation(record: RevocationRecord) -> dict[str, object]:
-    """A revoked `jti` or `sid` is no credential, so it is written in clear; the sentence is the operator's own."""
-    return {
-        "event": "revocation",
-        "time": timestamp(record.time),
-        "act": record.act,
-        "result": record.result,
-        "by": redact(record.by),
-        "kind": record.kind,
-        "issuer": record.issuer,
-        "value": redact(record.value),
-        "why": redact(record.why),
-        "issued_before": timestamp(record.before) if record.before else "",
-        "until": timestamp(record.until) if record.until else "",
-        "error": record.error,
-    }
-
-
-def _candidate(record: DecisionRecord) -> dict[str, object] | None:
-    """What the route's candidate would have said, and whether that is the same."""
-    shadow = record.candidate
-    if shadow is None:
-        return None
-    fields: dict[str, object] = {"verdict": shadow.verdict, "agrees": shadow.agrees_with(record.decision)}
-    if shadow.detail:
-        fields["detail"] = redact(shadow.detail)
-    return fields
-
-
-def _user(user: User | None) -> dict[str, object] | None:
-    if user is None:
-        return None
-    fields: dict[str, object] = {
-        "issuer": user.issuer,
-        "subject": redact(user.subject),
-        "subject_hash": user.subject_hash,
-        "kind": user.kind.value,
-    }
-    if user.client is not None:
-        fields["client"] = redact(user.client)
-    return fields
-
-
-def _workload(workload: Workload | None) -> dict[str, object] | None:
-    return None if workload is None else {"id": str(workload.id), "via": workload.via.value}
-
-
 def _encoded(batch: list[Record]) -> Iterator[bytes]:
     """A record that can't be encoded leaves a line that says so: it must neither vanish nor end the thread."""
     for record in batch:
@@ -262,9 +222,4 @@ def _encoded(batch: list[Record]) -> Iterator[bytes]:
             yield encode(record)
         except Exception as error:  # noqa: BLE001 - the writer must outlive any bug
             name = record.decision_id if isinstance(record, DecisionRecord) else ""
-            yield _line({"event": "decision_unreadable", "id": name, "error": type(error).__name__})
-
-
-def _line(fields: dict[str, object]) -> bytes:
-    """ASCII only, so that no terminal or shipper reads a control or a line separator out of it."""
-    return json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+            yield line({"event": "decision_unreadable", "id": name, "error": type(error).__name__})

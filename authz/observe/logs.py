@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import IO, Any, Final
 
@@ -71,7 +72,13 @@ def configure(
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds."""
     whole = int(seconds)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1000):03d}Z"
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(64)
+def _second(whole: int) -> str:
+    """A second has many lines."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

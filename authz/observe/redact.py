@@ -28,15 +28,16 @@ _PATTERNS: Final = (
     ),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MARK),
 )
-_HINT: Final = re.compile(
-    r"ey[IJ]|bearer|dpop|basic|negotiate|authorization|cookie|passw|secret|token|key|assertion", re.IGNORECASE
-)
-"""One quick look that clears almost every text."""
+_WORDS: Final = r"ey[ij]|b(?:earer|asic)|dpop|negotiate|a(?:uthorization|ssertion)|cookie|passw|secret|token|key"
+_LOWER_HINT: Final = re.compile(_WORDS)
+_HINT: Final = re.compile(_WORDS, re.IGNORECASE)
+"""One quick look that clears almost every text; at lower-case letters it takes a fifth of the time. That is for ASCII:
+elsewhere there are letters that only an expression takes for one of these."""
 
 
 def redact(text: str) -> str:
     """The text with credentials replaced by a mark."""
-    if _HINT.search(text) is None:
+    if (_LOWER_HINT.search(text.lower()) if text.isascii() else _HINT.search(text)) is None:
         return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)

@@ -13,7 +13,7 @@ from authz.model.reason import Reason
 from authz.model.record import DecisionRecord, RevocationRecord
 from authz.model.request import RequestView, Transport
 from authz.model.spiffe import SpiffeId
-from authz.observe.audit import encode
+from authz.observe.lines import encode
 from authz.observe.metrics import Metrics, Reading
 from authz.observe.names import DECISIONS, INSTRUMENTS, Instrument
 from tests.architecture import tree

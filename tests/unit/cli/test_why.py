@@ -14,7 +14,7 @@ from authz.model.decision import Decision, Denial, Permit
 from authz.model.reason import Reason
 from authz.model.record import DecisionRecord
 from authz.model.request import RequestView, Transport
-from authz.observe.audit import encode
+from authz.observe.lines import encode
 from tests.mint import principals, suites
 
 FRONTEND = "{workload: {spiffe: spiffe://shop.example/ns/shop/sa/frontend}}"

@@ -65,6 +65,20 @@ def test_long_texts_take_no_longer_than_their_length(text: str) -> None:
     assert time.process_time() - began < 2.0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bas\N{LATIN SMALL LETTER DOTLESS I}c dXNlcjpwYXNzd29yZA==",
+        "\N{LATIN SMALL LETTER LONG S}ecret=hunter22",
+        "to\N{KELVIN SIGN}en=hunter22",
+        "PaSsWoRd=hunter22",
+    ],
+)
+def test_letters_that_stand_for_others_hide_nothing(text: str) -> None:
+    """The quick look clears no text in which an expression that ignores case would find something."""
+    assert redact(text).endswith("[redacted]")
+
+
 def test_values_are_walked() -> None:
     """Lists, mappings and foreign objects; numbers stay numbers."""
     value = {"a": [JWT, 1, None, True], "b": {"c": Exception(JWT)}}
