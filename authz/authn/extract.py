@@ -7,13 +7,13 @@ at what the token says. Two values, or a comma that may have joined two, are amb
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from authz.authn.dpop import VerifiedProof
 from authz.model.errors import Refused
 from authz.model.headers import Headers
+from authz.model.light import light_value
 from authz.model.reason import Reason
 
 PROOF_HEADER: Final = "dpop"
@@ -29,10 +29,12 @@ class Scheme(Enum):
     DPOP = "dpop"
 
 
+_BEARER: Final = "Bearer "
+
 _SCHEMES: Final = {scheme.value: scheme for scheme in Scheme}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class PresentedToken:
     """A token and how it was presented; the token is one b64token within the limit, not looked into.
 
@@ -73,7 +75,18 @@ def bearer(headers: Headers, *, limit: int, certificate: str = "") -> PresentedT
         raise Refused(Reason.TOKEN_MALFORMED, "the token is longer than the limit")
     if not _is_b64token(token):
         raise Refused(Reason.TOKEN_MALFORMED, "not one b64token after the scheme (RFC 6750 §2.1)")
-    return PresentedToken(scheme=scheme, token=token, proof=PROOF_HEADER in headers, certificate=certificate)
+    return PresentedToken(scheme, token, PROOF_HEADER in headers, None, certificate)
+
+
+def bearer_value(token: str) -> str:
+    """The `authorization` value that shows the token under Bearer, spelt as nearly everybody does."""
+    return _BEARER + token
+
+
+def bearer_again(value: str, headers: Headers, *, certificate: str = "") -> PresentedToken:
+    """What `bearer` makes of the only `authorization` value, for one that `bearer_value` made of a token that `bearer`
+    has found before: its octets needn't be looked at again."""
+    return PresentedToken(Scheme.BEARER, value[len(_BEARER) :], PROOF_HEADER in headers, None, certificate)
 
 
 def proof_of(headers: Headers) -> str | None:

@@ -8,8 +8,8 @@ exception (the guard in `server.service` denies then), or decide who may do what
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final, TypeVar
+from functools import lru_cache, partial
+from typing import Final
 
 from authz.authn.extract import Scheme, scheme_of
 from authz.authn.forwarded import forwarded_id
@@ -20,7 +20,7 @@ from authz.engine.examination import Examination, Trusted
 from authz.engine.ports import IssuerKeys, Outside, Revocations, TrustBundles
 from authz.engine.revocations import UnsafeNoRevocations
 from authz.engine.token_cache import CachedCertificate, CertificateCache, TokenCache, digest_of
-from authz.engine.users import Users
+from authz.engine.users import Judged, Users
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import PeerVerification, TrustSettings
 from authz.model.patience import UNHURRIED, Patience
@@ -41,10 +41,12 @@ from authz.model.spiffe import SpiffeId
 from authz.policy.compiled import Usage
 
 _FORWARDED_HEADER: Final = "x-forwarded-client-cert"
+_NO_ROLES: Final[frozenset[str]] = frozenset()
+_KEPT_PEERS: Final = 4_096
+_KEPT_CHARACTERS: Final = 256
+"""Longer names, kept by the thousand, would fill the memory."""
 
 __all__ = ["Authenticator", "Trusted"]
-
-Found = TypeVar("Found")
 
 
 class Authenticator:
@@ -63,6 +65,7 @@ class Authenticator:
         self._users = Users(keys, tokens, limits, Outside() if outside is None else outside)
         self._revocations: Revocations = UnsafeNoRevocations() if revocations is None else revocations
         self._bundles = bundles
+        self._named = _NamedPeers()
         self._certificates = certificates
         self._limits = limits
 
@@ -81,38 +84,34 @@ class Authenticator:
         Raises `WouldBlock` when `patience` forbids to wait for what has to be asked for. Without `binding` no decision
         hangs on the answer: a proof of possession isn't spent by it.
         """
-        if not usage.issuers and not usage.vias:
-            return NOBODY
-        exam = Examination(request=request, usage=usage, trusted=trusted, now=now, patience=patience, binding=binding)
-        trust = trusted.trust
-        # Workloads first: they never wait, and a proof is spent by the user's examination only.
-        workloads = NOBODY if not usage.vias or trust is None else self._workloads(exam, trust)
-        return replace(workloads, user=self._user(exam)) if usage.issuers else workloads
-
-    def _workloads(self, exam: Examination, trust: TrustSettings) -> Principals:
-        request, now, vias = exam.request, exam.now, exam.usage.vias
-        peer: WorkloadOutcome = None
-        if Via.MTLS in vias or Via.FORWARDED in vias:
-            peer = self._standing(_outcome(lambda: self._peer(request, trust, now)), now)
+        vias, trust = usage.vias, trusted.trust
+        mtls: WorkloadOutcome = None
         forwarded: WorkloadOutcome = None
-        if Via.FORWARDED in vias:
-            forwarded = self._standing(_forwarded(request, trust, peer), now)
         jwt_svid: WorkloadOutcome = None
-        if Via.JWT_SVID in vias:
-            jwt_svid = self._standing(_outcome(lambda: self._by_jwt_svid(request, trust, now)), now)
-        return Principals(mtls=peer if Via.MTLS in vias else None, forwarded=forwarded, jwt_svid=jwt_svid)
+        # Workloads first: they never wait, and a proof is spent by the user's examination only.
+        if vias and trust is not None:
+            if Via.MTLS in vias or Via.FORWARDED in vias:
+                peer = self._standing(self._peer(request, trust, now), now)
+                mtls = peer if Via.MTLS in vias else None
+                if Via.FORWARDED in vias:
+                    forwarded = self._standing(_forwarded(request, trust, peer), now)
+            if Via.JWT_SVID in vias:
+                jwt_svid = self._standing(self._by_jwt_svid(request, trust, now), now)
+        if not usage.issuers:
+            return Principals(None, mtls, forwarded, jwt_svid) if vias else NOBODY
+        exam = Examination(request, usage, trusted, now, patience, binding)
+        return Principals(self._user(exam), mtls, forwarded, jwt_svid)
 
     # --- revocation: asked for each request, of whatever was verified, now or before ---
 
-    def _user_standing(self, user: UserOutcome, trusted: Trusted, now: float) -> UserOutcome:
-        if not isinstance(user, User):
-            return user
-        kind = self._revocations.revoked(user, now=now)
+    def _user_standing(self, judged: Judged, now: float) -> UserOutcome:
+        entry = judged.entry
+        kind = self._revocations.revoked(entry.user, now=now, marks=entry.marks)
         if kind is not None:
             return Refusal(reason=Reason.TOKEN_REVOKED, detail=f"an entry by {kind.value} revokes it")
-        if trusted.issuers[user.issuer].strict_revocation and self._revocations.stale():
+        if judged.settings.strict_revocation and self._revocations.stale():
             return Undecided(reason=Reason.STORE_UNAVAILABLE, detail="the revocation list is older than its bound")
-        return user
+        return entry.user
 
     def _standing(self, workload: WorkloadOutcome, now: float) -> WorkloadOutcome:
         if isinstance(workload, Workload) and self._revocations.revoked_workload(workload.id, now=now):
@@ -123,35 +122,36 @@ class Authenticator:
 
     def _user(self, exam: Examination) -> UserOutcome:
         try:
-            return self._standing_user(exam)
+            judged = self._users.find(exam)
+            if judged is None:
+                return None
+            user = self._user_standing(judged, exam.now)
+            proof = judged.presented.proven
+            if proof is not None and exam.binding and isinstance(user, User):
+                self._users.spend(proof, exam)
         except Unavailable as error:
-            return _undecided(error)
+            return _outcome(error)
         except Refused as error:
             scheme = "DPoP" if scheme_of(exam.request.headers) is Scheme.DPOP else "Bearer"
             nonce = self._users.challenge_nonce(error, exam)
             return Refusal(reason=error.reason, detail=error.detail, scheme=scheme, nonce=nonce)
-
-    def _standing_user(self, exam: Examination) -> UserOutcome:
-        found = self._users.find(exam)
-        if found is None:
-            return None
-        user = self._user_standing(found.user, exam.trusted, exam.now)
-        if isinstance(user, User) and found.proof is not None and exam.binding:
-            self._users.spend(found.proof, exam)
         return user
 
     # --- workloads ---
 
-    def _peer(self, request: AuthzRequest, trust: TrustSettings, now: float) -> Workload | None:
+    def _peer(self, request: AuthzRequest, trust: TrustSettings, now: float) -> WorkloadOutcome:
         """The workload at the other end of the connection."""
-        if trust.verified_by is PeerVerification.CERTIFICATE:
-            found = self._certified(request, trust, now)
-        else:
-            found = workload_id(request.source.principal, trust.domains)
-            if found is not None and request.source.certificate:
+        try:
+            if trust.verified_by is PeerVerification.CERTIFICATE:
+                found = self._certified(request, trust, now)
+                return None if found is None else _workload(found, Via.MTLS, trust)
+            workload = self._named.workload(request.source.principal, trust)
+            if workload is not None and request.source.certificate:
                 # Envoy shows the first name only; an SVID has exactly one (X509-SVID §2).
                 _check_same(named_id(request.source.certificate), request)
-        return None if found is None else _workload(found, Via.MTLS, trust)
+        except Refused as error:
+            return _outcome(error)
+        return workload
 
     def _certified(self, request: AuthzRequest, trust: TrustSettings, now: float) -> SpiffeId | None:
         text = request.source.certificate
@@ -168,8 +168,14 @@ class Authenticator:
         _check_same(str(entry.svid.id), request)
         return entry.svid.id
 
-    def _by_jwt_svid(self, request: AuthzRequest, trust: TrustSettings, now: float) -> Workload | None:
+    def _by_jwt_svid(self, request: AuthzRequest, trust: TrustSettings, now: float) -> WorkloadOutcome:
         """The workload whose JWT-SVID came along."""
+        try:
+            return self._presented(request, trust, now)
+        except Refused as error:
+            return _outcome(error)
+
+    def _presented(self, request: AuthzRequest, trust: TrustSettings, now: float) -> Workload | None:
         settings = trust.jwt_svid
         text = None if settings is None else presented_jwt_svid(request.headers, settings)
         if settings is None or text is None:
@@ -198,18 +204,33 @@ class Authenticator:
         return bundle is not None and bundle.revision == entry.svid.revision and now >= entry.svid.not_before
 
 
-def _outcome(examine: Callable[[], Found]) -> Found | Refusal | Undecided:
-    """What a verifier found, as a value. Anything but `Refused` passes through to the caller."""
-    try:
-        return examine()
-    except Unavailable as error:
-        return _undecided(error)
-    except Refused as error:
-        return Refusal(reason=error.reason, detail=error.detail)
+class _NamedPeers:
+    """Workloads as Envoy names them: the same few call again and again, and what a name means hangs on the trust
+    settings alone. Other settings, as after a reload, begin anew."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[TrustSettings, Callable[[str], Workload | None]] | None = None
+
+    def workload(self, principal: str, trust: TrustSettings) -> Workload | None:
+        """Raises `Refused` as `workload_id` does, each time anew."""
+        if len(principal) > _KEPT_CHARACTERS:
+            return _named(trust, principal)
+        kept = self._kept
+        if kept is None or kept[0] is not trust:
+            kept = self._kept = trust, lru_cache(maxsize=_KEPT_PEERS)(partial(_named, trust))
+        return kept[1](principal)
 
 
-def _undecided(error: Unavailable) -> Undecided:
-    return Undecided(reason=error.reason, detail=error.detail, retry_after=error.retry_after)
+def _named(trust: TrustSettings, principal: str) -> Workload | None:
+    found = workload_id(principal, trust.domains)
+    return None if found is None else _workload(found, Via.MTLS, trust)
+
+
+def _outcome(error: Refused) -> Refusal | Undecided:
+    """What a verifier raised, as a value. Anything but `Refused` passes through to the caller."""
+    if isinstance(error, Unavailable):
+        return Undecided(reason=error.reason, detail=error.detail, retry_after=error.retry_after)
+    return Refusal(reason=error.reason, detail=error.detail)
 
 
 def _check_same(name: str, request: AuthzRequest) -> None:
@@ -228,8 +249,10 @@ def _forwarded(request: AuthzRequest, trust: TrustSettings, peer: WorkloadOutcom
         return peer
     if not isinstance(peer, Workload) or peer.id not in trust.trusted_proxies:
         return None
-    proxy = peer.id
-    return _outcome(lambda: _forwarded_workload(values, proxy, trust))
+    try:
+        return _forwarded_workload(values, peer.id, trust)
+    except Refused as error:
+        return _outcome(error)
 
 
 def _forwarded_workload(values: tuple[str, ...], proxy: SpiffeId, trust: TrustSettings) -> Workload | None:
@@ -240,4 +263,4 @@ def _forwarded_workload(values: tuple[str, ...], proxy: SpiffeId, trust: TrustSe
 
 
 def _workload(found: SpiffeId, via: Via, trust: TrustSettings) -> Workload:
-    return Workload(id=found, via=via, roles=trust.roles.get(found, frozenset()))
+    return Workload(found, via, trust.roles.get(found, _NO_ROLES))

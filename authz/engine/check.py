@@ -8,23 +8,24 @@ credentials or policies work inside, or catch what it didn't expect: an exceptio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from authz.engine.authenticate import Authenticator, Trusted
 from authz.engine.ports import IssuerKeys, Outside, Policies, Revocations, TrustBundles
 from authz.engine.token_cache import CertificateCache, TokenCache
 from authz.model.decision import Decision, Denial, Shadow
 from authz.model.errors import WouldBlock
+from authz.model.light import light_value
 from authz.model.patience import AT_ONCE, UNHURRIED, Patience
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
-from authz.policy.compiled import Matched
+from authz.policy.compiled import CompiledRoute, Matched
 from authz.policy.evaluate import evaluate, usage_of
 from authz.policy.link import PolicySet
 from authz.policy.shadow import shadow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Decided:
     """A decision and the revision of the policy that made it; empty when there was none.
 
@@ -87,15 +88,15 @@ class DecisionPoint:
     def _decide(self, policy: PolicySet, request: AuthzRequest, now: float, trace: bool, patience: Patience) -> Decided:
         matched = policy.match(request)
         if isinstance(matched, Denial):
-            return Decided(decision=matched, revision=policy.revision)
+            return Decided(matched, policy.revision)
         usage, guardrails = usage_of(matched, request)
         principals = self._authenticator.principals(
-            request, usage, _trusted(policy, matched), now=now, patience=patience
+            request, usage, _trusted(policy, matched.route), now=now, patience=patience
         )
         decision = evaluate(policy.removable, matched, guardrails, request, principals, now, trace=trace)
         candidate = matched.route.candidate
         if candidate is None or matched.preflight:
-            return Decided(decision=decision, revision=policy.revision)
+            return Decided(decision, policy.revision)
 
         def ask() -> Shadow:
             return self._shadow(policy, replace(matched, route=candidate), request, now)
@@ -107,7 +108,7 @@ class DecisionPoint:
         try:
             usage, guardrails = usage_of(candidate, request)
             principals = self._authenticator.principals(
-                request, usage, _trusted(policy, candidate), now=now, patience=AT_ONCE, binding=False
+                request, usage, _trusted(policy, candidate.route), now=now, patience=AT_ONCE, binding=False
             )
         except WouldBlock:
             return Shadow(verdict=Reason.INTROSPECTION_UNAVAILABLE.code, detail="nobody is asked for a candidate alone")
@@ -116,11 +117,5 @@ class DecisionPoint:
         return shadow(candidate, guardrails, request, principals, now)
 
 
-def _trusted(policy: PolicySet, matched: Matched) -> Trusted:
-    return Trusted(
-        issuers=policy.issuers,
-        issuers_by_url=policy.issuers_by_url,
-        trust=policy.trust,
-        audiences=matched.route.audiences,
-        introspector=matched.route.introspector,
-    )
+def _trusted(policy: PolicySet, route: CompiledRoute) -> Trusted:
+    return Trusted(policy.issuers, policy.issuers_by_url, policy.trust, route.audiences, route.introspector)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from authz.model.issuer import IssuerSettings, TrustSettings
+from authz.model.light import light_value
 from authz.model.patience import UNHURRIED, Patience
 from authz.model.request import AuthzRequest
 from authz.policy.compiled import Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Trusted:
     """What of the policy in force says whom to believe. `audiences` are the route's, by issuer name; `introspector`
     names the one issuer that the route's opaque tokens go to (empty: none)."""
@@ -23,7 +23,7 @@ class Trusted:
     introspector: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Examination:
     """A request, what of it is asked for, whom to believe, when (seconds since the epoch), and how long to wait."""
 

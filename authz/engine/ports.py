@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from authz.authn.dpop import ProofRules
 from authz.authn.keys import KeySet
 from authz.authn.svid import TrustBundle
+from authz.engine.revocations import Marks
 from authz.model.errors import Refused, Unavailable
 from authz.model.issuer import IssuerSettings
 from authz.model.patience import Patience
@@ -103,8 +104,9 @@ class TrustBundles(Protocol):
 class Revocations(Protocol):
     """What is revoked, as far as this process knows. Never blocks: each question is a few dictionary look-ups."""
 
-    def revoked(self, user: User, *, now: float) -> RevocationKind | None:
-        """By which kind of entry the token of this user is revoked; None when by none."""
+    def revoked(self, user: User, *, now: float, marks: Callable[[], Marks] | None = None) -> RevocationKind | None:
+        """By which kind of entry the token of this user is revoked; None when by none. `marks` gives what `marks_of`
+        does, from a caller that keeps it."""
         ...
 
     def revoked_workload(self, workload: SpiffeId, *, now: float) -> bool: ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from authz.model.errors import AuthzError
@@ -23,6 +24,20 @@ RESERVE: Final = 100
 _MINUTE: Final = 60
 """Seconds; entries end at whole minutes (rounded up), so that many share their times."""
 _SHARED: Final = 4096
+
+
+_ORDER: Final = (
+    RevocationKind.TOKEN,
+    RevocationKind.SESSION,
+    RevocationKind.SUBJECT,
+    RevocationKind.SESSIONLESS,
+    RevocationKind.CLIENT,
+    RevocationKind.CLIENT,
+)
+"""In which kinds of entries a token is looked for; the first that holds is reported."""
+
+Marks = tuple[bytes | None, ...]
+"""The key for each of them; None where the token bears no such name."""
 
 
 class PlaneFull(AuthzError):
@@ -46,25 +61,27 @@ class RevocationPlane:
         self.capacity: Final = capacity
         self._lock: Final = threading.Lock()
         self._tables: Final = {kind: _Table() for kind in RevocationKind}
-        self._questions: Final = tuple((kind, self._tables[kind], names_of) for kind, names_of in _NAMES.items())
+        self._asked: Final = tuple((kind, self._tables[kind], self._tables[kind].entries) for kind in _ORDER)
+        self._entries: Final = tuple(self._tables[kind].entries for kind in dict.fromkeys(_ORDER))
+        self._workloads: Final = self._tables[RevocationKind.WORKLOAD]
         self._shared: Final[dict[int, int]] = {}
 
     # --- questions: no lock, no wait ---
 
-    def revoked(self, user: User, *, now: float) -> RevocationKind | None:
-        """By which kind of entry the token of this user is revoked, None when by none."""
-        for kind, table, names_of in self._questions:
-            if not table.entries:
-                continue
-            for name in names_of(user):
-                if type(name) is str and table.holds(key_of(kind, user.issuer_url, name), _issued(user), now):
-                    return kind
+    def revoked(self, user: User, *, now: float, marks: Callable[[], Marks] | None = None) -> RevocationKind | None:
+        """By which kind of entry the token of this user is revoked, None when by none. `marks` are those of `marks_of`,
+        from a caller that keeps them."""
+        tokens, sessions, subjects, sessionless, clients = self._entries
+        if not (tokens or sessions or subjects or sessionless or clients):
+            return None
+        for (kind, table, entries), mark in zip(self._asked, marks_of(user) if marks is None else marks(), strict=True):
+            if mark is not None and mark in entries and table.holds(mark, _issued(user), now):
+                return kind
         return None
 
     def revoked_workload(self, workload: SpiffeId, *, now: float) -> bool:
         """Whether this SPIFFE ID is revoked."""
-        table = self._tables[RevocationKind.WORKLOAD]
-        return bool(table.entries) and table.holds(key_of(RevocationKind.WORKLOAD, "", str(workload)), 0, now)
+        return bool(self._workloads.entries) and self._workloads.holds(_workload_mark(workload), 0, now)
 
     def find(self, kind: RevocationKind, key: bytes) -> Filed | None:
         """The entry of this key, whether or not its time is over."""
@@ -176,24 +193,28 @@ class UnsafeNoRevocations(RevocationPlane):
         return True
 
 
-def _sessionless(user: User) -> tuple[object, ...]:
+def marks_of(user: User) -> Marks:
+    """Where entries that revoke this user's token would be filed: as many as `_ORDER` says, in that order."""
     session = user.claims.get("sid")
-    return () if type(session) is str and session else (user.subject,)
+    names = (
+        user.claims.get("jti"),
+        session,
+        user.subject,
+        None if type(session) is str and session else user.subject,
+        user.client,
+        # A token that stands for a client may name it only as its subject.
+        user.subject if user.kind is PrincipalKind.CLIENT else None,
+    )
+    return tuple(_mark(kind, user.issuer_url, name) for kind, name in zip(_ORDER, names, strict=True))
 
 
-def _clients(user: User) -> tuple[object, ...]:
-    """A token that stands for a client may name it only as its subject."""
-    return (user.client, user.subject) if user.kind is PrincipalKind.CLIENT else (user.client,)
+def _mark(kind: RevocationKind, issuer: str, name: object) -> bytes | None:
+    return key_of(kind, issuer, name) if type(name) is str else None
 
 
-_NAMES: Final[dict[RevocationKind, Callable[[User], tuple[object, ...]]]] = {
-    RevocationKind.TOKEN: lambda user: (user.claims.get("jti"),),
-    RevocationKind.SESSION: lambda user: (user.claims.get("sid"),),
-    RevocationKind.SUBJECT: lambda user: (user.subject,),
-    RevocationKind.SESSIONLESS: _sessionless,
-    RevocationKind.CLIENT: _clients,
-}
-"""By what a token may be revoked: the names that it bears, some of which may be absent or no text."""
+@lru_cache(maxsize=4096)
+def _workload_mark(workload: SpiffeId) -> bytes:
+    return key_of(RevocationKind.WORKLOAD, "", str(workload))
 
 
 def _issued(user: User) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
-
-from cachetools import LRUCache
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, TypeVar
 
 from authz.authn.leaf import VerifiedSvid
 from authz.authn.verified import VerifiedToken
+from authz.engine.revocations import Marks, marks_of
 from authz.model.principal import User
 
 DEFAULT_TOKENS: Final = 20_000
@@ -33,7 +33,7 @@ class _Entry(Protocol):
 Value = TypeVar("Value", bound=_Entry)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False)
 class CachedToken:
     """A verified token and its user, with the revisions of the settings and keys that verified it.
 
@@ -45,6 +45,13 @@ class CachedToken:
     settings: str
     keys: str
     until: float
+    _marks: Marks | None = field(default=None, init=False, repr=False)
+
+    def marks(self) -> Marks:
+        """Where entries that revoke the token would be filed: worked out at the first question, then kept."""
+        if self._marks is None:
+            self._marks = marks_of(self.user)
+        return self._marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,25 +73,38 @@ class CacheCounters:
 
 
 class BoundedCache(Generic[Value]):
-    """A bounded map from the digest of a credential to what was verified; any thread may use it."""
+    """A bounded map from the digest of a credential to what was verified, least recently used out first; any thread may
+    use it."""
 
     def __init__(self, entries: int) -> None:
         self._lock: Final = threading.Lock()
-        self._map: Final[LRUCache[bytes, Value]] = _CountingCache(entries)
+        self._map: Final[OrderedDict[bytes, Value]] = OrderedDict()
+        self._room: Final = entries
         self._hits = 0
         self._misses = 0
+        self._evictions = 0
 
-    def get(self, digest: bytes, *, now: float) -> Value | None:
-        """The entry, None when there is none or its time is over. Says nothing about revisions: see `reject`."""
+    def hit(self, digest: bytes, *, now: float) -> Value | None:
+        """The entry, None when there is none or its time is over. Says nothing about revisions: see `reject`.
+
+        Only hits are counted: who gets none looks closer and asks by `get`.
+        """
         with self._lock:
             entry = self._map.get(digest)
-            if entry is not None and now < entry.until:
-                self._hits += 1
-                return entry
-            self._misses += 1
-            if entry is not None:
-                del self._map[digest]
-            return None
+            if entry is None or now >= entry.until:
+                return None
+            self._map.move_to_end(digest)
+            self._hits += 1
+            return entry
+
+    def get(self, digest: bytes, *, now: float) -> Value | None:
+        """As `hit`, and None counts as a miss: the credential is going to be verified."""
+        entry = self.hit(digest, now=now)
+        if entry is None:
+            with self._lock:
+                self._misses += 1
+                self._map.pop(digest, None)
+        return entry
 
     def reject(self, digest: bytes) -> None:
         """Take back a hit whose entry was verified with what is no longer in force."""
@@ -96,12 +116,17 @@ class BoundedCache(Generic[Value]):
     def put(self, digest: bytes, entry: Value) -> None:
         with self._lock:
             self._map[digest] = entry
+            self._map.move_to_end(digest)
+            if len(self._map) > self._room:
+                self._map.popitem(last=False)
+                self._evictions += 1
 
     @property
     def counters(self) -> CacheCounters:
         with self._lock:
-            evictions = getattr(self._map, "evictions", 0)
-            return CacheCounters(hits=self._hits, misses=self._misses, evictions=evictions, entries=len(self._map))
+            return CacheCounters(
+                hits=self._hits, misses=self._misses, evictions=self._evictions, entries=len(self._map)
+            )
 
 
 class TokenCache(BoundedCache[CachedToken]):
@@ -123,15 +148,3 @@ class CertificateCache(BoundedCache[CachedCertificate]):
 def digest_of(credential: str) -> bytes:
     """What a credential is filed under: SHA-256 of all of its text."""
     return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
-
-
-class _CountingCache(LRUCache[Any, Any]):
-    """Least recently used, counting what it had to drop to make room."""
-
-    def __init__(self, maxsize: int) -> None:
-        super().__init__(maxsize)
-        self.evictions = 0
-
-    def popitem(self) -> tuple[Any, Any]:
-        self.evictions += 1
-        return super().popitem()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from authz.authn.claims import user_of
 from authz.authn.dpop import NonceWanted, VerifiedProof, verify_proof
-from authz.authn.extract import PresentedToken, Scheme, bearer, proof_of
+from authz.authn.extract import PresentedToken, Scheme, bearer, bearer_again, bearer_value, proof_of
 from authz.authn.jws import is_jws
 from authz.authn.keys import KeySet, VerificationKey
 from authz.authn.nonce import make_nonce
@@ -24,7 +24,7 @@ from authz.engine.ports import IssuerKeys, Outside
 from authz.engine.token_cache import CachedToken, TokenCache, digest_of
 from authz.model.errors import Refused
 from authz.model.issuer import IssuerSettings
-from authz.model.principal import User
+from authz.model.light import light_value
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
 from authz.policy.compiled import Usage
@@ -33,49 +33,58 @@ INTROSPECTED: Final = "introspected"
 """Stands for the revision of keys where none took part."""
 
 
-class _Judged(NamedTuple):
-    """A verified token, and how it was presented: with its proof, if it needs one."""
+@light_value
+class Judged:
+    """A verified token with its user, and how it was presented: with what its proof proved, to be spent once nothing
+    else refuses the user."""
 
     entry: CachedToken
     settings: IssuerSettings
     presented: PresentedToken
 
 
-class Found(NamedTuple):
-    """A token's user, and the proof that came with the token: to be spent once nothing else refuses the user."""
-
-    user: User
-    proof: VerifiedProof | None
-
-
 class Users:
-    """Examines bearer tokens with the ports and the cache that it was made with; any thread may use it."""
+    """Examines bearer tokens with the ports and the cache that it was made with; any thread may use it.
+
+    A token is filed under the digest of `bearer_value`, whatever scheme it came with: who spells the scheme that way,
+    as nearly everybody does, has a remembered token found without its octets being looked at.
+    """
 
     def __init__(self, keys: IssuerKeys, tokens: TokenCache, limits: Limits, outside: Outside) -> None:
         self._keys = keys
         self._tokens = tokens
         self._limits = limits
         self._outside = outside
+        self._longest = len(bearer_value("")) + limits.token
 
-    def find(self, exam: Examination) -> Found | None:
-        """The user of the request's token, None without one. Raises `Refused`, `Unavailable` or `WouldBlock`."""
-        presented = bearer(exam.request.headers, limit=self._limits.token, certificate=exam.request.source.certificate)
-        if presented is None:
-            return None
-        digest = digest_of(presented.token)
-        judged = self._remembered(digest, presented, exam)
+    def find(self, exam: Examination) -> Judged | None:
+        """The request's token with its user, None without one. Raises `Refused`, `Unavailable` or `WouldBlock`."""
+        request = exam.request
+        headers, certificate = request.headers, request.source.certificate
+        values = headers.get_all("authorization")
+        entry: CachedToken | None = None
+        if len(values) == 1 and len(values[0]) <= self._longest:
+            digest = digest_of(values[0])
+            entry = self._tokens.hit(digest, now=exam.now)
+        if entry is not None:
+            presented = bearer_again(values[0], headers, certificate=certificate)
+        else:
+            found = bearer(headers, limit=self._limits.token, certificate=certificate)
+            if found is None:
+                return None
+            presented = found
+            digest = digest_of(bearer_value(presented.token))
+            entry = self._tokens.get(digest, now=exam.now)
+        judged = None if entry is None else self._remembered(digest, entry, presented, exam)
         if judged is None:
-            judged = (
-                self._opaque(digest, presented, exam)
-                if self._is_opaque(presented, exam)
-                else (self._verified(digest, presented, exam))
-            )
+            judge = self._opaque if self._is_opaque(presented, exam) else self._verified
+            judged = judge(digest, presented, exam)
         user = judged.entry.user
         accepted = exam.trusted.audiences.get(user.issuer)
         if accepted is not None and accepted.isdisjoint(user.audiences):
             raise Refused(Reason.AUDIENCE_MISMATCH, "the policy narrows the issuer's audiences")
         self._check_active(judged, exam)
-        return Found(user, judged.presented.proven)
+        return judged
 
     def spend(self, proof: VerifiedProof, exam: Examination) -> None:
         """A proof is good for one request (RFC 9449 §11.1); raises `Refused(PROOF_REPLAYED)` for a second one."""
@@ -88,11 +97,10 @@ class Users:
         keys = self._outside.proof_rules().nonce_keys
         return make_nonce(keys[0], now=exam.now) if keys and isinstance(error, NonceWanted) else ""
 
-    def _remembered(self, digest: bytes, presented: PresentedToken, exam: Examination) -> _Judged | None:
-        """A token that was verified before, with the settings and keys in force."""
-        entry = self._tokens.get(digest, now=exam.now)
-        if entry is None:
-            return None
+    def _remembered(
+        self, digest: bytes, entry: CachedToken, presented: PresentedToken, exam: Examination
+    ) -> Judged | None:
+        """A token that was verified before, if the settings and keys that verified it are in force."""
         settings = exam.trusted.issuers.get(entry.token.issuer)
         if settings is None or settings.revision != entry.settings:
             self._tokens.reject(digest)
@@ -103,13 +111,14 @@ class Users:
         if entry.keys != INTROSPECTED and self._keys.keys(settings).revision != entry.keys:
             self._tokens.reject(digest)
             return None
-        presented = self._with_proof(presented, exam)
+        if presented.scheme is Scheme.DPOP:
+            presented = self._with_proof(presented, exam)
         recheck(entry.token, settings, presented, now=exam.now)
-        return _Judged(entry, settings, presented)
+        return Judged(entry, settings, presented)
 
     # --- JWTs ---
 
-    def _verified(self, digest: bytes, presented: PresentedToken, exam: Examination) -> _Judged:
+    def _verified(self, digest: bytes, presented: PresentedToken, exam: Examination) -> Judged:
         unverified = peek(presented, limit=self._limits.token)
         settings = exam.trusted.issuers_by_url.get(unverified.issuer)
         if settings is None:
@@ -121,7 +130,7 @@ class Users:
         until = min(token.expires_at, exam.now + self._tokens.max_age)
         return self._judged(digest, token, settings, presented, keys=search.revision, until=until)
 
-    def _check_active(self, judged: _Judged, exam: Examination) -> None:
+    def _check_active(self, judged: Judged, exam: Examination) -> None:
         """Where the issuer is asked about JWTs too, its word counts beside the signature."""
         settings = judged.settings
         if settings.introspection is None or not settings.introspection.always or judged.entry.keys == INTROSPECTED:
@@ -135,7 +144,7 @@ class Users:
         """Whether the token goes to its issuer; without one that could be asked it is judged as a JWT, and refused."""
         return exam.trusted.introspector != "" and not is_jws(presented.token)
 
-    def _opaque(self, digest: bytes, presented: PresentedToken, exam: Examination) -> _Judged:
+    def _opaque(self, digest: bytes, presented: PresentedToken, exam: Examination) -> Judged:
         settings = exam.trusted.issuers[exam.trusted.introspector]
         _check_permitted(settings, exam.usage)
         presented = self._with_proof(presented, exam)
@@ -160,12 +169,10 @@ class Users:
         *,
         keys: str,
         until: float,
-    ) -> _Judged:
-        entry = CachedToken(
-            token=token, user=user_of(token, settings), settings=settings.revision, keys=keys, until=until
-        )
+    ) -> Judged:
+        entry = CachedToken(token, user_of(token, settings), settings.revision, keys, until)
         self._tokens.put(digest, entry)
-        return _Judged(entry, settings, presented)
+        return Judged(entry, settings, presented)
 
     def _with_proof(self, presented: PresentedToken, exam: Examination) -> PresentedToken:
         """The token with what its `dpop` header proves. Under another scheme that header counts for nothing."""

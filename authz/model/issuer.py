@@ -191,6 +191,8 @@ class TrustSettings:
     trusted_proxies: frozenset[SpiffeId] = frozenset()
     jwt_svid: JwtSvidSettings | None = None
 
-    @property
-    def domains(self) -> frozenset[str]:
-        return frozenset(self.bundles)
+    domains: frozenset[str] = field(init=False, compare=False, default=frozenset())
+    """The names of the trust domains."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", frozenset(self.bundles))

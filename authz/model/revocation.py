@@ -36,6 +36,9 @@ class RevocationKind(Enum):
     WORKLOAD = "workload"
     """A SPIFFE ID, however it is shown."""
 
+    # See `model.principal.Via`.
+    __hash__ = object.__hash__
+
 
 BY_NAME: Final = {kind.value: kind for kind in RevocationKind}
 BOUNDED_BY_ISSUE: Final = frozenset({RevocationKind.SUBJECT, RevocationKind.SESSIONLESS, RevocationKind.CLIENT})

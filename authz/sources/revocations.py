@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from authz.engine.revocations import Filed, PlaneFull, RevocationPlane
+from authz.engine.revocations import Filed, Marks, PlaneFull, RevocationPlane
 from authz.model.errors import AuthzError
 from authz.model.principal import User
 from authz.model.revocation import Revocation, RevocationKind
@@ -148,8 +148,8 @@ class RevocationList:
 
     # --- engine.ports.Revocations ---
 
-    def revoked(self, user: User, *, now: float) -> RevocationKind | None:
-        return self._plane.revoked(user, now=now)
+    def revoked(self, user: User, *, now: float, marks: Callable[[], Marks] | None = None) -> RevocationKind | None:
+        return self._plane.revoked(user, now=now, marks=marks)
 
     def revoked_workload(self, workload: SpiffeId, *, now: float) -> bool:
         return self._plane.revoked_workload(workload, now=now)
