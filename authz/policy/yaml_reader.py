@@ -127,7 +127,11 @@ class _Reader:
         self._stack: list[tuple[Node, Node | None]] = []
         self._container: Node | None = None
         self._key: Node | None = None
-        self._handlers: MappingType[type[yaml.Event], Callable[[Any], None]] = {
+
+    def run(self, events: Callable[[str], Any]) -> _Stop | None:
+        """Read all; returns what ended the reading early."""
+        # Not kept in `self`: methods that it held would hold it, and with it the trees until a full collection.
+        handlers: MappingType[type[yaml.Event], Callable[[Any], None]] = {
             yaml.ScalarEvent: self._scalar,
             yaml.MappingStartEvent: self._mapping,
             yaml.SequenceStartEvent: self._sequence,
@@ -137,19 +141,16 @@ class _Reader:
             yaml.DocumentStartEvent: self._document,
             yaml.DocumentEndEvent: self._document_end,
         }
-
-    def run(self, events: Callable[[str], Any]) -> _Stop | None:
-        """Read all; returns what ended the reading early."""
         try:
             parser = events(self._text)
             event = parser.get_event()
             while event is not None:
-                handle = self._handlers.get(type(event))
+                handle = handlers.get(type(event))
                 if handle is not None:
                     handle(event)
                 event = parser.get_event() if parser.check_event() else None
         except _Stop as stop:
-            return stop
+            return stop.with_traceback(None)  # It would hold whoever holds it.
         except yaml.MarkedYAMLError as error:
             return _syntax_stop(self._text, error)
         except (yaml.YAMLError, ValueError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,19 @@ def test_without_libyaml_the_same_is_refused(text: str) -> None:
 
     assert broken is not None
     assert broken.code == "yaml-syntax"
+
+
+@pytest.mark.parametrize(
+    "text", ["a: {b: [1, 2]}\n", "a: [1\n", "a: !t 1\n", "a: \x07\n", "- " * (MAX_DEPTH + 1) + "x\n", ""]
+)
+def test_what_was_read_goes_with_its_last_reference(text: str) -> None:
+    """Trees of large files must not wait for a full collection, which would stop every check."""
+    read_file("f.yaml", text.encode())
+    gc.collect()
+    gc.disable()
+    try:
+        read_file("f.yaml", text.encode())
+
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
