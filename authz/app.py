@@ -53,6 +53,7 @@ from authz.sources.revocations import Journal, RevocationList
 from authz.sources.schedule import RefreshRules
 from authz.sources.state import Report
 from authz.sources.store import StoreAddress
+from authz.sources.undisturbed import undisturbed
 from authz.sources.workload_api import WorkloadApi
 
 _LOG: Final = logging.getLogger("authz.app")
@@ -122,7 +123,12 @@ def _sources(settings: Settings) -> states.RunningStates:
     key_store = KeyStore(directory, fetch=fetcher.get, rules=rules, report=states.report)
     bundles = bundles_of(settings, fetcher, apis)
     policies = PolicyDirectory(
-        directory, keys=key_store, bundles=bundles, report=states.report, interval=settings.reload_interval
+        directory,
+        keys=key_store,
+        bundles=bundles,
+        report=states.report,
+        interval=settings.reload_interval,
+        building=undisturbed,
     )
     return states.RunningStates(
         policies=policies,

@@ -16,6 +16,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,6 +29,7 @@ from authz.sources.bundles import BundleStore
 from authz.sources.directory import DirectoryError, Reading, TreeSignature, read_directory, scan
 from authz.sources.jwks import KeyStore
 from authz.sources.state import Report, SourceEvent, unreported
+from authz.sources.undisturbed import dismantle
 
 DEFAULT_INTERVAL: Final = 1.0
 """Seconds between looks at the directory."""
@@ -82,7 +84,9 @@ class PolicyDirectory:
         interval: float = DEFAULT_INTERVAL,
         loader: LoadPolicy = load,
         now: Callable[[], float] = time.time,
+        building: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        """`building` stands around each run of `loader` (`undisturbed` in the service)."""
         self._path = path
         self._keys = keys
         self._bundles = bundles
@@ -90,7 +94,9 @@ class PolicyDirectory:
         self._interval = interval
         self._loader = loader
         self._now = now
+        self._building = building
         self._policy: PolicySet | None = None
+        self._retired: list[PolicySet] = []
         self._state = DirectoryState()
         self._signature: TreeSignature | None = None
         self._digest = ""
@@ -134,6 +140,7 @@ class PolicyDirectory:
         with self._turn:
             self._ticks += 1
             try:
+                dismantle(self._retired)
                 if self._due():
                     self._attempt()
                 else:
@@ -175,7 +182,8 @@ class PolicyDirectory:
         return self._take(reading, digest)
 
     def _take(self, reading: Reading, digest: str) -> tuple[Fault, ...]:
-        loaded = self._loader(reading.files, self._policy)
+        with self._building():
+            loaded = self._loader(reading.files, self._policy)
         if loaded.policy is None:
             return self._refuse(loaded.faults)
         keys = self._keys.prepare(loaded.policy.issuers.values())
@@ -186,6 +194,9 @@ class PolicyDirectory:
         # Keys and bundles first: a policy must not be visible before the issuers that it names are known.
         self._keys.apply(keys)
         self._bundles.apply(bundles)
+        if self._policy is not None:
+            # Checks that began under it go on with it; at the next look they have finished.
+            self._retired.append(self._policy)
         self._policy = loaded.policy
         self._digest = digest
         self._accept(loaded.policy, faults)

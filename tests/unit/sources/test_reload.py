@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -211,3 +213,44 @@ def test_a_reload_can_be_asked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch
     bench.policies.tick()
 
     assert bench.revision() == "two"
+
+
+def test_a_replaced_set_stays_until_the_next_look(tmp_path: Path) -> None:
+    """Checks that began under it finish with it; it is freed beside them, not by the last of them."""
+    bench = Bench(tmp_path)
+    bench.write("one")
+    bench.policies.load_first()
+    first = bench.policies.current()
+    bench.write("other")
+
+    bench.policies.tick()
+    held = sys.getrefcount(first)
+    bench.policies.tick()
+
+    assert bench.revision() == "other"
+    assert sys.getrefcount(first) == held - 1
+
+
+def test_only_building_a_set_is_surrounded(tmp_path: Path) -> None:
+    """What the service does to the whole process while it loads, it doesn't do at each look."""
+    steps: list[str] = []
+
+    @contextmanager
+    def building() -> Iterator[None]:
+        steps.append("begin")
+        yield
+        steps.append("end")
+
+    (tmp_path / "a.yaml").write_text("one")
+    policies = PolicyDirectory(
+        tmp_path,
+        keys=KeyStore(tmp_path, fetch=FakeProvider().get),
+        bundles=BundleStore(tmp_path),
+        loader=FakeLoader(),
+        building=building,
+    )
+
+    policies.load_first()
+    policies.tick()
+
+    assert steps == ["begin", "end"]
