@@ -208,17 +208,17 @@ class CheckService:
         now = self._monotonic()
         raw = call.raw
         record = DecisionRecord(
-            decision_id=call.decision_id,
-            time=self._clock(),
-            duration=now - call.arrived,
-            decision=decision,
-            view=RequestView() if raw is None else view(raw),
-            transport=call.transport,
-            revision=call.revision,
-            source_address="" if raw is None else raw.source.address,
-            destination="" if raw is None else raw.destination.principal,
-            grpc=call.grpc,
-            candidate=candidate,
+            call.decision_id,
+            self._clock(),
+            now - call.arrived,
+            decision,
+            RequestView() if raw is None else view(raw),
+            call.transport,
+            call.revision,
+            "" if raw is None else raw.source.address,
+            "" if raw is None else raw.destination.principal,
+            call.grpc,
+            candidate,
         )
         for recorder in self._recorders:
             recorder.record(record)

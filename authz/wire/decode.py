@@ -75,9 +75,7 @@ def view(raw: RawRequest) -> RequestView:
     """What logs and audit may show of a request, whether or not it is well-formed."""
     path = raw.target.partition("?")[0].partition("#")[0]
     return RequestView(
-        method=_printable(raw.method, VIEW_METHOD),
-        host=_printable(raw.authority, VIEW_HOST),
-        path=_printable(path, VIEW_PATH),
+        _printable(raw.method, VIEW_METHOD), _printable(raw.authority, VIEW_HOST), _printable(path, VIEW_PATH)
     )
 
 
