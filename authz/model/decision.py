@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from authz.model.light import light_value
 from authz.model.principal import User, Workload
 from authz.model.reason import ALLOWED, Reason
 
@@ -68,7 +69,7 @@ class Challenge:
     nonce: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Permit:
     """The request may pass, and what the upstream is told.
 
@@ -86,7 +87,7 @@ class Permit:
     trace: Trace | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Denial:
     """The request may not pass, for exactly one reason.
 
@@ -109,7 +110,7 @@ class Denial:
 Decision = Permit | Denial
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Shadow:
     """What a route's candidate would have said: the reason's code, or `allowed`, or `error` for a bug inside it.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from authz.model.light import light_value
 from authz.model.principal import UserOutcome, Via, WorkloadOutcome
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
@@ -32,7 +33,7 @@ class Outcome(Enum):
         self.highest = highest
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class Scene:
     """Everything that conditions may look at. Variables are decoded text; `now` is seconds since the epoch.
 
@@ -174,7 +175,7 @@ class CompiledGuardrail:
     plan: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Matched:
     """A route owns the request. With `preflight` the route is the one whose preflight it is: its `allow` isn't
     asked, `deny` guardrails are (§4)."""

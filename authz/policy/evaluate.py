@@ -62,9 +62,10 @@ def evaluate(
         principals.jwt_svid,
         now,
     )
-    denial = _denial_of_guardrails(matched, guardrails, scene)
-    if denial is not None:
-        return denial
+    if guardrails:
+        denial = _denial_of_guardrails(matched, guardrails, scene)
+        if denial is not None:
+            return denial
     if matched.preflight:
         return _preflight(removable, matched, scene)
     plan = _plan(matched)
@@ -73,14 +74,14 @@ def evaluate(
         return _explain(plan, matched, guardrails, scene, trace=trace)
     headers, removed, user, workload = mutations(removable, plan, index, scene, matched.route.id)
     return Permit(
-        route=matched.route.id,
-        policy=matched.route.policy,
-        alternative=index,
-        set_headers=headers,
-        remove_headers=removed,
-        user=user,
-        workload=workload,
-        trace=_trace(weigh_all(plan, guardrails, scene), None, matched, guardrails, scene) if trace else None,
+        matched.route.id,
+        matched.route.policy,
+        index,
+        headers,
+        removed,
+        user,
+        workload,
+        _trace(weigh_all(plan, guardrails, scene), None, matched, guardrails, scene) if trace else None,
     )
 
 
@@ -91,6 +92,8 @@ def _permitting(alternatives: Sequence[Alternative], guardrails: Guardrails, sce
     """The first written alternative that holds, if every `require` does."""
     for index, alternative in enumerate(alternatives):
         if _holds(alternative.tests, scene):
+            if not guardrails:
+                return index
             return index if all(_required(guardrail, scene) for guardrail in guardrails) else None
     return None
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from authz.model.headers import OWN_PREFIX
 from authz.model.principal import User, Via, Workload
 from authz.policy.compiled import Scene
 from authz.policy.document import Credential
 from authz.policy.plan import Alternative, RoutePlan
 from authz.policy.references import workload_of
 
-OWN_PREFIX: Final = "x-authz-"
 SUBJECT: Final = "x-authz-subject"
 ISSUER: Final = "x-authz-issuer"
 SCOPES: Final = "x-authz-scopes"
@@ -32,6 +33,9 @@ PROOF: Final = "dpop"
 
 _PLAIN: Final = re.compile(r"(?! )[ -$&-~]*(?<! )")
 """Printable ASCII without `%` and outer spaces: passes as it is."""
+
+_REMEMBERED: Final = 512
+"""Characters: what is longer is read anew, so that texts fill no memory."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -50,11 +54,8 @@ def mutations(
         text = _text(get(scene))
         if text is not None:
             headers.append((name, text))
-    removed = (
-        *_removed(removable, tuple(name for name, _ in headers), scene),
-        *_withheld(plan, scene, user=user is not None, jwt_svid=_used_jwt_svid(alternative, scene)),
-    )
-    return tuple(headers), tuple(dict.fromkeys(removed)), user, workload
+    withheld = _withheld(plan, scene, user=user is not None, jwt_svid=_used_jwt_svid(alternative, scene))
+    return tuple(headers), _removed(removable, headers, withheld, scene), user, workload
 
 
 def bare_mutations(
@@ -63,8 +64,7 @@ def bare_mutations(
     """Those of an answer that stands for nobody (a preflight): no identity and no credential."""
     headers = ((ROUTE, route),)
     credentials = _credentials(plan.jwt_svid_header, scene, user=True, jwt_svid=True)
-    removed = (*_removed(removable, (ROUTE,), scene), *credentials)
-    return headers, tuple(dict.fromkeys(removed))
+    return headers, _removed(removable, headers, credentials, scene)
 
 
 def header_text(text: str) -> str:
@@ -79,47 +79,60 @@ def header_text(text: str) -> str:
 def _identity(user: User | None, workload: Workload | None, route: str) -> list[tuple[str, str]]:
     headers = [(ROUTE, route)]
     if user is not None:
-        headers.append((SUBJECT, header_text(user.subject)))
-        headers.append((ISSUER, header_text(user.issuer_url)))
+        headers.append((SUBJECT, _shown(user.subject)))
+        headers.append((ISSUER, _shown(user.issuer_url)))
         if user.scope_text:
-            headers.append((SCOPES, header_text(user.scope_text)))
+            headers.append((SCOPES, _shown(user.scope_text)))
     if workload is not None:
         headers.append((WORKLOAD, str(workload.id)))
     return headers
 
 
+def _shown(text: str) -> str:
+    return _remembered_text(text) if len(text) <= _REMEMBERED else header_text(text)
+
+
+_remembered_text: Final = lru_cache(maxsize=4096)(header_text)
+"""The subjects, issuers and scopes of the moment come again and again."""
+
+
 def _withheld(plan: RoutePlan, scene: Scene, *, user: bool, jwt_svid: bool) -> tuple[str, ...]:
     """The credentials that don't reach the upstream: those that the permitting alternative didn't use, or all of
     them where the route says so. `user` and `jwt_svid` say which ones it used."""
-    if plan.credential is Credential.UNTOUCHED:
+    credential = plan.credential
+    if credential is Credential.UNTOUCHED:
         return ()
-    passing = plan.credential is Credential.PASS
+    passing = credential is Credential.PASS
     return _credentials(plan.jwt_svid_header, scene, user=not (passing and user), jwt_svid=not (passing and jwt_svid))
 
 
 def _credentials(jwt_svid_header: str, scene: Scene, *, user: bool, jwt_svid: bool) -> tuple[str, ...]:
     """The headers of these credentials; a JWT-SVID's in other spellings goes in any case, nobody examined it."""
-    names = [CREDENTIAL, *([PROOF] if PROOF in scene.request.headers else [])] if user else []
+    headers = scene.request.headers
+    names: tuple[str, ...] = ()
+    if user:
+        names = (CREDENTIAL, PROOF) if PROOF in headers else (CREDENTIAL,)
     if jwt_svid_header:
-        names += [jwt_svid_header] if jwt_svid else []
-        shown = scene.request.headers.names()
-        names += [name for name in shown if "_" in name and name.replace("_", "-") == jwt_svid_header]
-    return tuple(names)
+        spelled = [name for name in headers.lookalikes if name.replace("_", "-") == jwt_svid_header and "_" in name]
+        names = (*names, *((jwt_svid_header,) if jwt_svid else ()), *spelled)
+    return names
 
 
 def _used_jwt_svid(alternative: Alternative, scene: Scene) -> bool:
     return Via.JWT_SVID in alternative.vias and isinstance(scene.jwt_svid, Workload)
 
 
-def _removed(removable: frozenset[str], set_names: tuple[str, ...], scene: Scene) -> tuple[str, ...]:
-    """The names that are always removed, then what the request itself shows in other spellings."""
-    fixed = _fixed_removals(removable, set_names)
-    others = [
-        name
-        for name in scene.request.headers.names()
-        if ("_" in name or name.startswith(OWN_PREFIX)) and name not in set_names and _is_removable(name, removable)
-    ]
-    return fixed if not others else tuple(dict.fromkeys((*fixed, *others)))
+def _removed(
+    removable: frozenset[str], headers: Sequence[tuple[str, str]], withheld: tuple[str, ...], scene: Scene
+) -> tuple[str, ...]:
+    """The names that are always removed, then what the request itself shows in other spellings, then what is
+    withheld; each once."""
+    names = tuple([name for name, _ in headers])
+    shown = scene.request.headers.lookalikes
+    if not shown:
+        return _usual_removals(removable, names, withheld)
+    others = [name for name in shown if name not in names and _is_removable(name, removable)]
+    return tuple(dict.fromkeys((*_usual_removals(removable, names, ()), *others, *withheld)))
 
 
 def _is_removable(name: str, removable: frozenset[str]) -> bool:
@@ -130,9 +143,12 @@ def _is_removable(name: str, removable: frozenset[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _fixed_removals(removable: frozenset[str], set_names: tuple[str, ...]) -> tuple[str, ...]:
-    """Bounded: one entry per combination of headers that the routes of a policy set can set."""
-    return tuple(sorted((removable | OWN_HEADERS) - {*set_names, DECISION_ID}))
+def _usual_removals(
+    removable: frozenset[str], set_names: tuple[str, ...], withheld: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Bounded: one entry per combination of headers that the routes of a policy set can set and withhold."""
+    fixed = sorted((removable | OWN_HEADERS) - {*set_names, DECISION_ID})
+    return tuple(dict.fromkeys((*fixed, *withheld)))
 
 
 def _text(value: object) -> str | None:

@@ -231,7 +231,7 @@ class Index:
         hosts = _NO_VARIABLES
         if binding.variables:
             hosts = {binding.variables[route.policy]: request.authority.host.partition(".")[0]}
-        return Matched(route=route, path_variables=variables, host_variables=hosts, preflight=preflight is not None)
+        return Matched(route, variables, hosts, preflight is not None)
 
     def _preflight(self, leaf: Leaf, request: AuthzRequest) -> CompiledRoute | None:
         return leaf.preflight(request) if leaf.policy in self._preflights else None

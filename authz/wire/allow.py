@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from authz.model.decision import Permit
-from authz.wire.fields import field, tag
+from authz.wire.fields import field, framed, tag
 from authz.wire.grammar import NotSendable, check_name, check_value, is_decision_id
 from authz.wire.pb import check_pb2 as pb
 
@@ -50,25 +50,27 @@ def allow(permit: Permit, metadata: bytes, decision_id: str) -> bytes:
     """The serialised answer; raises `NotSendable`."""
     if not is_decision_id(decision_id):
         raise NotSendable("the decision id is no short token")
-    names = tuple(name for name, _ in permit.set_headers)
-    parts = [_replaced(name, value) for name, value in permit.set_headers if name != DECISION_ID_HEADER]
-    # The id is new each time: keeping it would only push out what comes again.
-    parts.append(_set.__wrapped__(DECISION_ID_HEADER, decision_id))
+    names = tuple([name for name, _ in permit.set_headers])
+    parts = [
+        _set(name, value) if len(value) <= _KEPT_VALUE else _written(name, value)
+        for name, value in permit.set_headers
+        if name != DECISION_ID_HEADER
+    ]
+    parts.append(_decision_id(decision_id))
     short = len("".join(permit.remove_headers)) <= _KEPT_REMOVALS
     parts.append((_removals if short else _removals.__wrapped__)(permit.remove_headers, names))
     return _STATUS_OK + field(_OK_RESPONSE, b"".join(parts)) + field(_DYNAMIC_METADATA, metadata)
 
 
-def _replaced(name: str, value: str) -> bytes:
-    return _set(name, value) if len(value) <= _KEPT_VALUE else _set.__wrapped__(name, value)
-
-
-@lru_cache(maxsize=4096)
-def _set(name: str, value: str) -> bytes:
-    """One header; routes, issuers, workloads and the subjects of the moment come again and again."""
+def _written(name: str, value: str) -> bytes:
+    """One header that replaces."""
     check_value(value)
     header = _key(name) + field(_VALUE, value.encode())
     return field(_HEADERS, field(_HEADER, header) + _REPLACE)
+
+
+_set: Final = lru_cache(maxsize=4096)(_written)
+"""Routes, issuers, workloads and the subjects of the moment come again and again."""
 
 
 @lru_cache(maxsize=1024)
@@ -76,6 +78,9 @@ def _key(name: str) -> bytes:
     """A set header's name, checked; policies write these names, so there are few."""
     check_name(name)
     return field(_KEY, name.encode())
+
+
+_decision_id: Final = framed(lambda decision_id: _written(DECISION_ID_HEADER, decision_id))
 
 
 @lru_cache(maxsize=1024)

@@ -7,10 +7,10 @@ recorded is what was sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from authz.model.decision import Decision, Denial, Permit
+from authz.model.light import light_value
 from authz.model.reason import Reason
 from authz.model.request import Transport
 from authz.wire.allow import allow
@@ -19,7 +19,7 @@ from authz.wire.grammar import NotSendable
 from authz.wire.metadata import metadata
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class Answer:
     """The bytes, and the decision that they stand for (another than was given when that couldn't be sent)."""
 
@@ -37,8 +37,8 @@ def answer(decision: Decision, *, decision_id: str, revision: str, transport: Tr
     try:
         extra = metadata(decision, decision_id=decision_id, revision=revision, transport=transport)
         if isinstance(decision, Permit):
-            return Answer(message=allow(decision, extra, decision_id), decision=decision)
-        return Answer(message=deny(decision, extra, decision_id=decision_id, grpc=grpc), decision=decision)
+            return Answer(allow(decision, extra, decision_id), decision)
+        return Answer(deny(decision, extra, decision_id=decision_id, grpc=grpc), decision)
     except NotSendable as error:
         rule = str(error)
     except Exception as error:  # noqa: BLE001 - a bug must end in a denial

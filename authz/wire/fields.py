@@ -6,6 +6,8 @@ Knows no message; `wire.allow` names the fields. A property test reads every out
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 _ONE_BYTE: Final = tuple(bytes((number,)) for number in range(128))
@@ -34,3 +36,27 @@ def varint(number: int) -> bytes:
 def field(tag: bytes, payload: bytes) -> bytes:
     """One length-delimited field."""
     return tag + varint(len(payload)) + payload
+
+
+def framed(make: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """`make` for ASCII texts that are new each time, of a few lengths: what it puts around a text depends on the
+    length alone, so that it is made once for each length (at most 64 characters; longer ones are made anew)."""
+
+    @lru_cache(maxsize=_FRAMED + 1)
+    def frame(length: int) -> tuple[bytes, bytes]:
+        before, _, after = make(_FILLER * length).partition(_FILLER.encode() * length)
+        return before, after
+
+    def fill(text: str) -> bytes:
+        length = len(text)
+        if not 0 < length <= _FRAMED:
+            return make(text)
+        before, after = frame(length)
+        return before + text.encode("ascii") + after
+
+    return fill
+
+
+_FRAMED: Final = 64
+_FILLER: Final = "~"
+"""Stands in no name, tag or length of what is framed."""

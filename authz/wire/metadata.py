@@ -11,7 +11,7 @@ from typing import Final
 from authz.model.decision import Decision, Permit
 from authz.model.reason import ALLOWED
 from authz.model.request import Transport
-from authz.wire.fields import field, tag
+from authz.wire.fields import field, framed, tag
 
 NAMES: Final = ("decision_id", "route", "policy", "policy_revision", "reason", "subject_hash", "workload", "transport")
 
@@ -26,18 +26,30 @@ def metadata(decision: Decision, *, decision_id: str, revision: str, transport: 
     """The serialised `google.protobuf.Struct`."""
     user, workload = decision.user, decision.workload
     reason = ALLOWED if isinstance(decision, Permit) else decision.reason.code
+    return (
+        (_decision_id(decision_id) if decision_id else b"")
+        + _ground(decision.route, decision.policy, revision, reason, transport.value)
+        + _who("" if user is None else user.subject_hash, "" if workload is None else str(workload.id))
+    )
+
+
+@lru_cache(maxsize=4096)
+def _ground(route: str, policy: str, revision: str, reason: str, transport: str) -> bytes:
+    """What comes from policies and the mesh: there is little of it, and the bytes are always the same."""
     return b"".join(
         (
-            _entry("decision_id", decision_id),
-            _known_entry("route", decision.route),
-            _known_entry("policy", decision.policy),
-            _known_entry("policy_revision", revision),
-            _known_entry("reason", reason),
-            _entry("subject_hash", "" if user is None else user.subject_hash),
-            _known_entry("workload", "" if workload is None else str(workload.id)),
-            _known_entry("transport", transport.value),
+            _entry("route", route),
+            _entry("policy", policy),
+            _entry("policy_revision", revision),
+            _entry("reason", reason),
+            _entry("transport", transport),
         )
     )
+
+
+@lru_cache(maxsize=4096)
+def _who(subject_hash: str, workload: str) -> bytes:
+    return _entry("subject_hash", subject_hash) + _entry("workload", workload)
 
 
 def _entry(name: str, value: str) -> bytes:
@@ -47,5 +59,4 @@ def _entry(name: str, value: str) -> bytes:
     return field(_ENTRY, _KEYS[name] + field(_VALUE, text))
 
 
-_known_entry: Final = lru_cache(maxsize=1024)(_entry)
-"""For values that come from policies and the mesh: there are few, and the bytes are always the same."""
+_decision_id: Final = framed(lambda decision_id: _entry("decision_id", decision_id))
