@@ -33,7 +33,7 @@ from authz.model.request import (
     transport_of,
 )
 from authz.server.decision_ids import DecisionIds
-from authz.wire.decode import decode, view
+from authz.wire.decode import decode, view, view_of_parsed
 from authz.wire.encode import Answer, answer, denial_bytes
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ class Deadlines:
     margin: float = 0.005
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Call:
-    """What is known about one call so far, for whichever exit it takes."""
+    """What is known about one call so far, for whichever exit it takes. Times are monotonic."""
 
     decision_id: str
+    begun: float
     arrived: float
     deadline: float
     raw: RawRequest | None = None
@@ -129,8 +130,7 @@ class CheckService:
         time at which the call came in, if that was earlier than now.
         """
         try:
-            call = self._begin(remaining, arrived)
-            return self._guarded(call, lambda: self._judge(message, call))
+            return self._guarded(self._begin(remaining, arrived), message, at_once=False)
         except BaseException as error:  # noqa: BLE001 - the last line: an exception would be an error to Envoy
             return self._give_up(error)
 
@@ -138,8 +138,7 @@ class CheckService:
         """As `answer`, for a front's receiving thread: None when something has to be asked for first, so that the
         call belongs to a thread that may wait. Nothing is recorded then."""
         try:
-            call = self._begin(remaining, arrived)
-            return self._guarded(call, lambda: self._judge(message, call, at_once=True))
+            return self._guarded(self._begin(remaining, arrived), message, at_once=True)
         except WouldBlock:
             return None
         except BaseException as error:  # noqa: BLE001 - as in `answer`
@@ -164,30 +163,27 @@ class CheckService:
         deadline = start + self._deadlines.maximum
         if remaining is not None:
             deadline = min(deadline, now + remaining)
-        return _Call(decision_id=self._ids.next(), arrived=start, deadline=deadline - self._deadlines.margin)
+        return _Call(self._ids.next(), now, start, deadline - self._deadlines.margin)
 
-    def _judge(self, message: bytes, call: _Call, *, at_once: bool = False) -> Decision:
+    def _judge(self, message: bytes, call: _Call, *, at_once: bool) -> Decision:
         """The decision, and `call` filled in as far as it went."""
-        if self._late(call):
+        if call.begun >= call.deadline:
             return _too_late("waited too long before it could begin")
         try:
-            call.raw = decode(message, self._limits)
-            call.request = parse_request(call.raw, self._limits)
+            call.raw = raw = decode(message, self._limits)
+            call.request = request = parse_request(raw, self._limits)
         except Refused as error:
             return _denial_of(error)
         patience = AT_ONCE if at_once else Patience(lambda: call.deadline - _RESERVE - self._monotonic())
-        decided = self._decider.decide(call.request, now=self._clock(), patience=patience)
+        decided = self._decider.decide(request, now=self._clock(), patience=patience)
         call.revision, call.shadow = decided.revision, decided.shadow
-        if self._late(call):
+        if self._monotonic() >= call.deadline:
             return _too_late("took too long")
         return decided.decision
 
-    def _guarded(self, call: _Call, judge: Callable[[], Decision]) -> bytes:
+    def _guarded(self, call: _Call, message: bytes, *, at_once: bool) -> bytes:
         try:
-            decision = judge()
-            made = _encoded(call, decision)
-            self._record(call, made.decision, None if call.shadow is None else call.shadow())
-            return made.message
+            return self._told(call, self._judge(message, call, at_once=at_once))
         except WouldBlock:
             raise
         except Refused as error:
@@ -197,6 +193,12 @@ class CheckService:
             self._note(error, call.decision_id)
             return self._fall_back(call, Denial(reason=Reason.INTERNAL_ERROR, detail=type(error).__name__))
 
+    def _told(self, call: _Call, decision: Decision) -> bytes:
+        """The answer, once it is recorded."""
+        made = _encoded(call, decision)
+        self._record(call, made.decision, None if call.shadow is None else call.shadow())
+        return made.message
+
     def _fall_back(self, call: _Call, denial: Denial) -> bytes:
         """A denial goes out whether or not it can be recorded."""
         message = _encoded(call, denial).message
@@ -205,14 +207,13 @@ class CheckService:
         return message
 
     def _record(self, call: _Call, decision: Decision, candidate: Shadow | None = None) -> None:
-        now = self._monotonic()
         raw = call.raw
         record = DecisionRecord(
             call.decision_id,
             self._clock(),
-            now - call.arrived,
+            self._monotonic() - call.arrived,
             decision,
-            RequestView() if raw is None else view(raw),
+            _shown(call),
             call.transport,
             call.revision,
             "" if raw is None else raw.source.address,
@@ -226,7 +227,11 @@ class CheckService:
     def _refuse(self, denial: Denial) -> bytes:
         """A denial without a look at the message."""
         try:
-            return self._guarded(self._begin(None, None), lambda: denial)
+            call = self._begin(None, None)
+            try:
+                return self._told(call, denial)
+            except Refused as error:
+                return self._fall_back(call, _denial_of(error))
         except BaseException as error:  # noqa: BLE001 - as in `answer`
             return self._give_up(error)
 
@@ -246,9 +251,6 @@ class CheckService:
             extra={"event": "check_failed", "id": decision_id, "error": type(error).__name__, "where": where(error)},
         )
 
-    def _late(self, call: _Call) -> bool:
-        return self._monotonic() >= call.deadline
-
 
 def where(error: BaseException) -> str:
     """The last frames of an exception as `file:line function`, innermost last, without any values."""
@@ -264,6 +266,13 @@ def _encoded(call: _Call, decision: Decision) -> Answer:
     if type(made.message) is not bytes or not made.message:
         raise TypeError("encoding gave no message")
     return made
+
+
+def _shown(call: _Call) -> RequestView:
+    raw = call.raw
+    if raw is None:
+        return RequestView()
+    return view(raw) if call.request is None else view_of_parsed(raw, call.request)
 
 
 def _too_late(detail: str) -> Denial:

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from authz.model.errors import Refused
 from authz.model.headers import Headers, Judged, fold_name, is_field_text, is_lookalike, is_token, size_of
 from authz.model.reason import Reason
-from authz.model.request import Limits, Peer, RawRequest, RequestView
+from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, RequestView
 from authz.wire.pb import check_pb2 as pb
 from authz.wire.pb import parts_pb2 as parts
 
@@ -77,6 +77,11 @@ def view(raw: RawRequest) -> RequestView:
     return RequestView(
         _printable(raw.method, VIEW_METHOD), _printable(raw.authority, VIEW_HOST), _printable(path, VIEW_PATH)
     )
+
+
+def view_of_parsed(raw: RawRequest, request: AuthzRequest) -> RequestView:
+    """The same for a request that is well-formed: then all three are printable, and the path is known."""
+    return RequestView(raw.method[:VIEW_METHOD], raw.authority[:VIEW_HOST], request.path.text[:VIEW_PATH])
 
 
 def _headers(http: parts.HttpRequestParts, limits: Limits) -> Headers:

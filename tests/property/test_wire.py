@@ -11,7 +11,7 @@ from authz.model.decision import Challenge, Decision, Denial, Permit
 from authz.model.errors import Refused
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits, RawRequest, RequestView, Transport, parse_request
-from authz.wire.decode import decode, view
+from authz.wire.decode import decode, view, view_of_parsed
 from authz.wire.encode import answer, denial_bytes, encode
 from authz.wire.grammar import REFUSED_NAMES
 from authz.wire.pb import check_pb2 as pb
@@ -187,3 +187,14 @@ def _as_envoy_sanitises(octets: bytes) -> bytes:
         else:
             return bytes(done) + octets
     return bytes(done)
+
+
+@given(MESSAGES)
+def test_a_well_formed_request_shows_what_any_request_would(message: bytes) -> None:
+    """The quick view of a parsed request is the careful one of the raw request."""
+    try:
+        raw = decode(message, LIMITS)
+        request = parse_request(raw, LIMITS)
+    except Refused:
+        return
+    assert view_of_parsed(raw, request) == view(raw)
