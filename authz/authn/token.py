@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from authz.authn import algorithms
@@ -20,9 +19,10 @@ from authz.authn.encoding import EncodingError, read_json_object
 from authz.authn.extract import PresentedToken
 from authz.authn.jws import Compact, malformed, parse_compact
 from authz.authn.keys import VerificationKey
-from authz.authn.verified import VerifiedToken, lookup, stands_for_client
+from authz.authn.verified import VerifiedToken, clients_of, lookup, stands_for_client
 from authz.model.errors import Refused
 from authz.model.issuer import IssuerSettings
+from authz.model.light import light_value
 from authz.model.reason import Reason
 
 _SUBJECT: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -39,7 +39,7 @@ class FindKey(Protocol):
     def __call__(self, kid: str | None, algorithm: str, /) -> VerificationKey: ...
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class UnverifiedToken:
     """A well-formed token. Only its `issuer` may be used, and only to select who could verify it (RFC 8725
     §3.8).
@@ -97,7 +97,7 @@ def verify(
     # 8. It was issued for one of our audiences (RFC 7519 §4.1.3).
     verified = _verified(claims, settings)
     # 9. to 13. What time and the presentation can change.
-    recheck(verified, settings, presented, now=now)
+    recheck(claims, settings, presented, now=now)
     return verified
 
 
@@ -118,18 +118,19 @@ def verify_introspected(
     # 8. It was issued for one of our audiences.
     verified = _verified(claims, settings)
     # 9. to 13. As for every token.
-    recheck(verified, settings, presented, now=now)
+    recheck(claims, settings, presented, now=now)
     return verified
 
 
 def check_still_active(
-    claims: Mapping[str, Any], token: VerifiedToken, settings: IssuerSettings, *, now: float
+    claims: Mapping[str, Any], verified: Mapping[str, Any], settings: IssuerSettings, *, now: float
 ) -> None:
-    """Whether the issuer's answer about a verified JWT is about that token, and not past its end; raises `Refused`."""
+    """Whether the issuer's answer about a JWT of these verified claims is about that token, and not past its end;
+    raises `Refused`."""
     if claims.get("iss", settings.issuer) != settings.issuer:
         raise Refused(Reason.ISSUER_UNKNOWN, "the answer is about another issuer's token (RFC 7662 §2.2)")
     for name in ("sub", "jti"):
-        if name in claims and name in token.claims and claims[name] != token.claims[name]:
+        if name in claims and name in verified and claims[name] != verified[name]:
             raise Refused(Reason.TOKEN_INACTIVE, f"the answer is about a token of another {name} (RFC 7662 §2.2)")
     expires_at = claims.get("exp")
     if expires_at is not None and not _is_time(expires_at):
@@ -145,37 +146,32 @@ def _with_subject(claims: dict[str, Any], settings: IssuerSettings) -> dict[str,
     if claims.get("sub") is not None or type(client) is not str:
         return claims
     completed = {**claims, "sub": client}
-    return completed if stands_for_client(completed, settings) else claims
+    return completed if stands_for_client(completed, settings, clients_of(completed, settings)) else claims
 
 
 def _verified(claims: Mapping[str, Any], settings: IssuerSettings) -> VerifiedToken:
     """Step 8, and the token of checked claims."""
-    return VerifiedToken(
-        issuer=settings.name,
-        claims=claims,
-        audiences=_audiences(claims, settings),
-        expires_at=claims["exp"],
-        issued_at=claims["iat"],
-        not_before=claims.get("nbf"),
-    )
+    audiences = _audiences(claims, settings)
+    return VerifiedToken(settings.name, claims, audiences, claims["exp"])
 
 
-def recheck(token: VerifiedToken, settings: IssuerSettings, presented: PresentedToken, *, now: float) -> None:
-    """The steps that hold for one moment and one request: asked of a cached token each time; raises
+def recheck(claims: Mapping[str, Any], settings: IssuerSettings, presented: PresentedToken, *, now: float) -> None:
+    """The steps that hold for one moment and one request: asked of a remembered token's claims each time; raises
     `Refused`.
     """
     skew = settings.clock_skew
+    expires_at, issued_at, not_before = claims["exp"], claims["iat"], claims.get("nbf")
     # 9. Not expired: on or after `exp` is too late (RFC 7519 §4.1.4).
-    if now >= token.expires_at + skew:
+    if now >= expires_at + skew:
         raise Refused(Reason.TOKEN_EXPIRED, "exp has passed (RFC 7519 §4.1.4)")
     # 10. Already valid (RFC 7519 §4.1.5). 11. Not issued in the future (RFC 9068 §2.2).
-    if now < token.issued_at - skew or (token.not_before is not None and now < token.not_before - skew):
+    if now < issued_at - skew or (not_before is not None and now < not_before - skew):
         raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future (RFC 7519 §4.1.5)")
     # 12. It doesn't live longer than the issuer may grant.
-    if token.expires_at - token.issued_at > settings.max_lifetime:
+    if expires_at - issued_at > settings.max_lifetime:
         raise Refused(Reason.TOKEN_LIFETIME_EXCESSIVE, "exp - iat is over the issuer's max_lifetime")
     # 13. Whom it is bound to presents it (RFC 7800 §3, RFC 9449 §7, RFC 8705 §3).
-    check_binding(token.claims, presented)
+    check_binding(claims, presented)
 
 
 def _check_claims(claims: Mapping[str, Any]) -> None:

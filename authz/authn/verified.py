@@ -7,10 +7,10 @@ anything (`authn.token` does), or import what verifying needs: tools that take c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from authz.model.issuer import ClaimPath, IssuerSettings
+from authz.model.light import light_value
 from authz.model.principal import Binding
 
 KEY_MEMBER: Final = "jkt"
@@ -25,12 +25,12 @@ _EACH: Final = {
     frozenset(BINDINGS): frozenset(BINDINGS.values()),
 }
 """Users are kept by the thousand and share these sets."""
-_CLIENT_ID: Final = ("client_id",)
+_CLIENT_ID: Final = "client_id"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_value
 class VerifiedToken:
-    """A token whose every step held at the time of `verify`. Times are NumericDates in seconds.
+    """A token whose every step held at the time of `verify`. `expires_at` is a NumericDate in seconds.
 
     `issuer` is the name in the policy directory. `claims` are JSON and never mutated.
     """
@@ -39,15 +39,13 @@ class VerifiedToken:
     claims: Mapping[str, Any]
     audiences: frozenset[str]
     expires_at: float
-    issued_at: float
-    not_before: float | None
 
 
-def stands_for_client(claims: Mapping[str, Any], settings: IssuerSettings) -> bool:
-    """Whether a token of these claims stands for a client, by the issuer's settings."""
+def stands_for_client(claims: Mapping[str, Any], settings: IssuerSettings, clients: tuple[str, ...]) -> bool:
+    """Whether a token of these claims stands for a client, by the issuer's settings; `clients` are its `clients_of`."""
     rule = settings.client_tokens
     if rule is None:
-        return claims["sub"] in clients_of(claims, settings)
+        return claims["sub"] in clients
     value = lookup(claims, rule.claim)
     # Typed: True is no 1, and "1" is neither.
     return type(value) is type(rule.equals) and value == rule.equals
@@ -56,14 +54,17 @@ def stands_for_client(claims: Mapping[str, Any], settings: IssuerSettings) -> bo
 def clients_of(claims: Mapping[str, Any], settings: IssuerSettings) -> tuple[str, ...]:
     """The client that the token was issued to, first where the policy looks for it; where nothing is written,
     `client_id` too (RFC 9068 §2.2), so that no client's token passes for a person's."""
-    paths = (settings.client,) if settings.client_written else (settings.client, _CLIENT_ID)
-    found = (lookup(claims, path) for path in paths)
-    return tuple(client for client in found if type(client) is str and client)
+    first = lookup(claims, settings.client)
+    second = None if settings.client_written else claims.get(_CLIENT_ID)
+    clients = (first,) if type(first) is str and first else ()
+    return (*clients, second) if type(second) is str and second else clients
 
 
 def lookup(claims: Mapping[str, Any], path: ClaimPath) -> Any:
     """The value at a path of object members, None when it is absent or null on the way."""
     value: Any = claims.get(path[0])
+    if len(path) == 1:
+        return value
     for name in path[1:]:
         if type(value) is not dict:
             return None

@@ -19,8 +19,6 @@ def verified_user(fixture: UserFixture, settings: IssuerSettings, now: float) ->
         claims=token_claims(fixture, settings, now),
         audiences=settings.audiences,
         expires_at=now + TOKEN_LIFETIME,
-        issued_at=now,
-        not_before=None,
     )
     user = user_of(token, settings)
     return replace(user, kind=fixture.kind or user.kind, bound=fixture.bound or user.bound)

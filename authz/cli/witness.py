@@ -28,14 +28,7 @@ def read_user(token: Token, settings: IssuerSettings) -> User:
     from authz.authn.claims import user_of
     from authz.authn.verified import VerifiedToken
 
-    verified = VerifiedToken(
-        issuer=settings.name,
-        claims=dict(token.claims),
-        audiences=token.audiences,
-        expires_at=2e9,
-        issued_at=0.0,
-        not_before=None,
-    )
+    verified = VerifiedToken(issuer=settings.name, claims=dict(token.claims), audiences=token.audiences, expires_at=2e9)
     return replace(user_of(verified, settings), bound=token.bound)
 
 

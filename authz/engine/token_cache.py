@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from authz.authn.leaf import VerifiedSvid
-from authz.authn.verified import VerifiedToken
 from authz.engine.revocations import Marks, marks_of
 from authz.model.principal import User
 
@@ -35,12 +34,11 @@ Value = TypeVar("Value", bound=_Entry)
 
 @dataclass(slots=True, eq=False)
 class CachedToken:
-    """A verified token and its user, with the revisions of the settings and keys that verified it.
+    """The user of a verified token, with the revisions of the settings and keys that verified it.
 
     `until` is in seconds since the epoch: from then on the entry is no longer used.
     """
 
-    token: VerifiedToken
     user: User
     settings: str
     keys: str

@@ -62,7 +62,7 @@ class Users:
         request = exam.request
         headers, certificate = request.headers, request.source.certificate
         values = headers.get_all("authorization")
-        entry: CachedToken | None = None
+        digest, entry = b"", None
         if len(values) == 1 and len(values[0]) <= self._longest:
             digest = digest_of(values[0])
             entry = self._tokens.hit(digest, now=exam.now)
@@ -73,7 +73,9 @@ class Users:
             if found is None:
                 return None
             presented = found
-            digest = digest_of(bearer_value(presented.token))
+            value = bearer_value(presented.token)
+            if value != values[0]:
+                digest = digest_of(value)
             entry = self._tokens.get(digest, now=exam.now)
         judged = None if entry is None else self._remembered(digest, entry, presented, exam)
         if judged is None:
@@ -101,7 +103,7 @@ class Users:
         self, digest: bytes, entry: CachedToken, presented: PresentedToken, exam: Examination
     ) -> Judged | None:
         """A token that was verified before, if the settings and keys that verified it are in force."""
-        settings = exam.trusted.issuers.get(entry.token.issuer)
+        settings = exam.trusted.issuers.get(entry.user.issuer)
         if settings is None or settings.revision != entry.settings:
             self._tokens.reject(digest)
             return None
@@ -113,7 +115,7 @@ class Users:
             return None
         if presented.scheme is Scheme.DPOP:
             presented = self._with_proof(presented, exam)
-        recheck(entry.token, settings, presented, now=exam.now)
+        recheck(entry.user.claims, settings, presented, now=exam.now)
         return Judged(entry, settings, presented)
 
     # --- JWTs ---
@@ -136,7 +138,7 @@ class Users:
         if settings.introspection is None or not settings.introspection.always or judged.entry.keys == INTROSPECTED:
             return
         claims = self._ask(settings, judged.presented.token, exam)[0]
-        check_still_active(claims, judged.entry.token, settings, now=exam.now)
+        check_still_active(claims, judged.entry.user.claims, settings, now=exam.now)
 
     # --- opaque tokens ---
 
@@ -170,7 +172,7 @@ class Users:
         keys: str,
         until: float,
     ) -> Judged:
-        entry = CachedToken(token, user_of(token, settings), settings.revision, keys, until)
+        entry = CachedToken(user_of(token, settings), settings.revision, keys, until)
         self._tokens.put(digest, entry)
         return Judged(entry, settings, presented)
 

@@ -19,14 +19,7 @@ def user(settings: dict[str, Any] | None = None, **claims: Any) -> User:
     )
     members = tokens.claims(**claims)
     return user_of(
-        VerifiedToken(
-            issuer="corp",
-            claims=members,
-            audiences=frozenset({tokens.AUDIENCE}),
-            expires_at=members["exp"],
-            issued_at=members["iat"],
-            not_before=None,
-        ),
+        VerifiedToken(issuer="corp", claims=members, audiences=frozenset({tokens.AUDIENCE}), expires_at=members["exp"]),
         issuer,
     )
 

@@ -88,7 +88,7 @@ def test_an_answer_about_a_jwt_is_about_that_jwt(members: dict[str, Any], reason
     token = check(answer())
 
     try:
-        check_still_active({"active": True, **members}, token, settings(), now=NOW)
+        check_still_active({"active": True, **members}, token.claims, settings(), now=NOW)
         found = "active"
     except Refused as refused:
         found = refused.reason.code

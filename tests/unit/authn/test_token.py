@@ -266,9 +266,9 @@ def test_a_token_bound_to_the_callers_certificate_is_verified() -> None:
 def test_a_cached_token_is_rechecked_for_time_and_binding() -> None:
     """What was verified once is asked again for all that time and the presentation can change."""
     presented = PresentedToken(scheme=Scheme.BEARER, token=tokens.mint())
-    verified = check(presented.token)
+    claims = check(presented.token).claims
 
-    recheck(verified, settings(), presented, now=NOW + 3000)
+    recheck(claims, settings(), presented, now=NOW + 3000)
 
     for now, how, reason in [
         (NOW + 3570, presented, Reason.TOKEN_EXPIRED),
@@ -276,7 +276,7 @@ def test_a_cached_token_is_rechecked_for_time_and_binding() -> None:
         (NOW, PresentedToken(scheme=Scheme.DPOP, token=presented.token), Reason.PROOF_MISSING),
     ]:
         with pytest.raises(Refused) as refused:
-            recheck(verified, settings(), how, now=now)
+            recheck(claims, settings(), how, now=now)
         assert refused.value.reason is reason
 
 
