@@ -12,6 +12,8 @@ from typing import Final
 
 _ID_BYTES: Final = 16
 _BATCH: Final = 256
+ID_LENGTH: Final = 2 * _ID_BYTES
+"""Characters."""
 
 
 class DecisionIds:
@@ -30,7 +32,6 @@ class DecisionIds:
 
     def _refill(self) -> str:
         text = self._entropy(_ID_BYTES * _BATCH).hex()
-        step = _ID_BYTES * 2
-        first, *rest = (text[start : start + step] for start in range(0, len(text), step))
+        first, *rest = (text[start : start + ID_LENGTH] for start in range(0, len(text), ID_LENGTH))
         self._ready.extend(rest)
         return first

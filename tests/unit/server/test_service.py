@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from authz.model.decision import Denial
@@ -12,6 +14,7 @@ from authz.model.record import DecisionRecord
 from authz.model.request import AuthzRequest
 from authz.server.decision_ids import DecisionIds
 from authz.server.service import CheckService, Deadlines, Decider, Recorder
+from authz.wire.encode import encode
 from tests.fakes.deciders import (
     CallingDecider,
     Decided,
@@ -241,6 +244,34 @@ def test_shed_calls_are_recorded_as_overloaded() -> None:
 
     assert read_answer(answer).denied_response.status.code == 503
     assert last(recorder).decision.reason is Reason.OVERLOADED
+
+
+@pytest.mark.parametrize(
+    ("refuse", "reason"),
+    [(CheckService.overloaded, Reason.OVERLOADED), (CheckService.refused_peer, Reason.WORKLOAD_NOT_PERMITTED)],
+)
+def test_what_is_refused_unseen_is_answered_as_any_denial_is(
+    refuse: Callable[[CheckService], bytes], reason: Reason
+) -> None:
+    """Byte for byte what encoding the recorded decision gives, each time with the id of its own record."""
+    recorder = ListRecorder()
+    refusing = service(FixedDecider(permit()), recorder)
+
+    answers = [refuse(refusing) for _ in range(2)]
+
+    records = [record for record in recorder.records if isinstance(record, DecisionRecord)]
+    assert [record.decision.reason for record in records] == [reason] * 2
+    assert answers == [
+        encode(
+            record.decision,
+            decision_id=record.decision_id,
+            revision=record.revision,
+            transport=record.transport,
+            grpc=record.grpc,
+        )
+        for record in records
+    ]
+    assert answers[0] != answers[1]
 
 
 def test_a_grpc_caller_gets_a_grpc_status() -> None:
