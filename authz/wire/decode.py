@@ -7,7 +7,7 @@ the message can be read: grammar is `parse_request`'s duty. Raises nothing but `
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -105,10 +105,10 @@ class _Lines:
     soon back. Any thread may use it.
     """
 
-    __slots__ = ("_known", "_value", "look_up")
+    __slots__ = ("_known", "_raw", "look_up")
 
-    def __init__(self, value: Callable[[pb.HeaderValue], str]) -> None:
-        self._value = value
+    def __init__(self, *, raw: bool) -> None:
+        self._raw = raw
         self._known: dict[bytes, _Line] = {}
         self.look_up = self._known.get
 
@@ -118,7 +118,8 @@ class _Lines:
         key = entry.key
         name, room, lookalike, kept = _known_name(key) if len(key) <= _KNOWN_LINE else _judged_name(key)
         if room:
-            value = self._value(entry)
+            raw = entry.raw_value if self._raw else b""
+            value = raw.decode("utf-8", _SANITISE) if raw else entry.value
             size = room + size_of(value) if room > 0 and is_field_text(value) else -1
             line: _Line = (name, (value,), size, lookalike)
         else:
@@ -143,13 +144,8 @@ _known_name: Final = lru_cache(maxsize=1024)(_judged_name)
 _read_header: Final = pb.HeaderValue.FromString
 
 
-def _raw_value(entry: pb.HeaderValue) -> str:
-    octets = entry.raw_value
-    return octets.decode("utf-8", _SANITISE) if octets else entry.value
-
-
-_RAW: Final = _Lines(_raw_value)
-_JOINED: Final = _Lines(lambda entry: entry.value)
+_RAW: Final = _Lines(raw=True)
+_JOINED: Final = _Lines(raw=False)
 
 
 def _collected(entries: Sequence[bytes], lines: _Lines, limits: Limits, *, joined: bool) -> Headers:
@@ -157,28 +153,25 @@ def _collected(entries: Sequence[bytes], lines: _Lines, limits: Limits, *, joine
     if len(entries) > limits.header_count + _PSEUDO_HEADERS:
         # The exact limit is `parse_request`'s; to sort a hundred thousand of one name first would take seconds.
         raise _refused("more headers than the limit")
-    octets = entries[:]
-    values: dict[str, tuple[str, ...]] = {}
-    number = size = 0
-    sound = True
-    lookalikes: list[str] = []
-    for found, each in zip(map(lines.look_up, octets), octets, strict=True):
-        name, value, length, lookalike = found or lines.read(each)
-        if length <= 0:
-            if not length:
-                continue
-            sound = False
-        if name in values:
-            values[name] += value
-        else:
-            values[name] = value
-            if lookalike:
-                lookalikes.append(name)
-        number += 1
-        size += length
-    if not sound:
-        return Headers(((name, value) for name, each in values.items() for value in each), joined=joined)
-    return Headers.of_judged(values, tuple(lookalikes), Judged(number, size), joined=joined)
+    look_up, read = lines.look_up, lines.read
+    found = [look_up(each) or read(each) for each in entries[:]]
+    if not found:
+        return Headers(joined=joined)
+    names, values, sizes, lookalike = zip(*found, strict=True)
+    pseudo = names.count("")
+    table = dict(zip(names, values, strict=True))
+    if pseudo:
+        del table[""]
+    number = len(found) - pseudo
+    if min(sizes) < 0 or len(table) < number:
+        return _careful(found, joined=joined)
+    shown = tuple(filter(is_lookalike, table)) if True in lookalike else ()
+    return Headers.of_judged(table, shown, Judged(number, sum(sizes)), joined=joined)
+
+
+def _careful(found: list[_Line], *, joined: bool) -> Headers:
+    """Where a name comes twice, or something is outside the grammar."""
+    return Headers([(name, value[0]) for name, value, _, _ in found if value], joined=joined)
 
 
 def _exclaim(error: UnicodeError) -> tuple[str, int]:
