@@ -55,10 +55,10 @@ class Headers:
     ) -> Headers:
         """Headers that were collected and judged elsewhere; `values` by folded name, not to be changed any more."""
         headers = cls.__new__(cls)
-        headers._values = values  # type: ignore[misc]
+        headers._values = values  # type: ignore[misc]  # Final but for this second way to make one
         headers._lookalikes = lookalikes
-        headers.judged = judged  # type: ignore[misc]
-        headers.joined = joined  # type: ignore[misc]
+        headers.judged = judged  # type: ignore[misc]  # Final but for this second way to make one
+        headers.joined = joined  # type: ignore[misc]  # Final but for this second way to make one
         return headers
 
     @property

@@ -43,7 +43,7 @@ def test_headers_have_no_room_for_other_attributes() -> None:
     headers = Headers([("a", "1")])
 
     with pytest.raises(AttributeError):
-        headers.extra = 1  # type: ignore[attr-defined]
+        headers.extra = 1  # type: ignore[attr-defined]  # what it is about
 
 
 def test_equal_headers_are_equal_and_hash_alike() -> None:

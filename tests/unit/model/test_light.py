@@ -28,7 +28,7 @@ def test_equal_values_have_equal_hashes() -> None:
 
 def test_it_has_no_room_for_other_attributes() -> None:
     with pytest.raises(AttributeError):
-        Pair(1).other = 2  # type: ignore[attr-defined]
+        Pair(1).other = 2  # type: ignore[attr-defined]  # what it is about
 
 
 def test_mypy_refuses_an_assignment(tmp_path: Path) -> None:
