@@ -335,3 +335,11 @@ class ParsedDirectory:
     requirements: tuple[RequirementsDocument, ...] = ()
     policies: tuple[RoutePolicyDocument, ...] = ()
     faulty: tuple[FaultyPolicy, ...] = ()
+    sound: Mapping[str, tuple[RoutePolicyDocument, ...]] = field(default_factory=dict)
+    """By file, the policies of those that hold nothing else and have no fault; none of a file of tests."""
+
+    @property
+    def platform_files(self) -> frozenset[str]:
+        """Where the platform's documents stand."""
+        singles = (self.issuers, self.trust_domains, self.guardrails)
+        return frozenset(found.place.file for found in (*singles, *self.requirements) if found is not None)

@@ -22,6 +22,7 @@ from authz.policy.compiled import CompiledGuardrail, CompiledRoute, Matched
 from authz.policy.document import FaultyPolicy, ParsedDirectory, RoutePolicyDocument
 from authz.policy.faults import Fault, Faults, Place, Severity
 from authz.policy.index import Index
+from authz.policy.memory import Memory
 from authz.policy.ownership import Land, read_land
 from authz.policy.zones import build_index
 
@@ -72,6 +73,8 @@ class PolicySet:
     platform_files: frozenset[str] = frozenset()
     routes: tuple[CompiledRoute, ...] = ()
     """Every route in force, by policy and in the order written: for tools."""
+    memory: Memory = field(default_factory=Memory)
+    """What the next load needn't do again (`policy.load`)."""
 
     def match(self, request: AuthzRequest) -> Matched | Denial:
         """The route that owns the request, or why none does."""
@@ -212,7 +215,7 @@ def _policy_set(
     by_policy: dict[str, list[Fault]] = {}
     for fault in faults.sorted():
         by_policy.setdefault(fault.policy, []).append(fault)
-    platform_files = _platform_files(parsed)
+    platform_files = parsed.platform_files
     return PolicySet(
         revision=_revision(platform_files, source.digests, candidates.values()),
         issuers=issuers,
@@ -252,12 +255,6 @@ def _settable(candidates: Iterable[Candidate]) -> frozenset[str]:
     documents = (candidate.document for candidate in candidates if candidate.document is not None)
     routes = chain.from_iterable(document.routes for document in documents)
     return frozenset(name.value.lower().replace("_", "-") for route in routes for name, _ in route.identity_headers)
-
-
-def _platform_files(parsed: ParsedDirectory) -> frozenset[str]:
-    singles = (parsed.issuers, parsed.trust_domains, parsed.guardrails)
-    documents = (document for document in (*singles, *parsed.requirements) if document is not None)
-    return frozenset(document.place.file for document in documents)
 
 
 def _revision(files: Iterable[str], digests: Mapping[str, str], candidates: Iterable[Candidate]) -> str:

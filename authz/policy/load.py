@@ -16,6 +16,7 @@ from authz.policy.document import ParsedDirectory, RoutePolicyDocument
 from authz.policy.faults import Fault, FaultCode, Faults
 from authz.policy.guardrails import check_denies, check_exemptions, check_forbids, check_preflight, compile_guardrails
 from authz.policy.link import PolicySet, Source, link
+from authz.policy.memory import CompiledPolicy, Memory, platform_of
 from authz.policy.parse import parse
 
 
@@ -34,12 +35,23 @@ def load(files: Mapping[str, bytes], previous: PolicySet | None = None, *, today
     """Load a directory: keys are paths relative to it, with `/`. `previous` is the set now in force; with `today`
     dates that have passed are reported."""
     faults = Faults()
-    parsed = parse(files, faults)
+    memory = Memory() if previous is None else previous.memory
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    parsed = parse(files, faults, memory.unchanged(digests))
     guardrails = compile_guardrails(parsed, faults)
     check_exemptions(parsed, faults, today)
     _check_candidates(parsed, faults, today)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    policy = link(parsed, _Language(parsed, guardrails), Source(digests, guardrails), faults, previous)
+    platform = platform_of(parsed, digests)
+    same = platform == memory.platform
+    if same:
+        guardrails = memory.guardrails  # Those that remembered routes refer to.
+    language = _Language(parsed, guardrails, memory.compiled if same else {})
+    policy = link(parsed, language, Source(digests, guardrails), faults, previous)
+    if policy is not None:
+        left = Memory(
+            digests=digests, sound=parsed.sound, platform=platform, guardrails=guardrails, compiled=language.compiled
+        )
+        policy = replace(policy, memory=left)
     return Loaded(policy=policy, faults=faults.sorted(), parsed=parsed)
 
 
@@ -54,13 +66,33 @@ def _check_candidates(parsed: ParsedDirectory, faults: Faults, today: date | Non
 
 
 class _Language:
-    """Compiles routes by the language's own rules (the `Compiler` that linking asks)."""
+    """Compiles routes by the language's own rules (the `Compiler` that linking asks). `known` are texts that were
+    compiled before for the same platform; `compiled` are those that this linking asked for."""
 
-    def __init__(self, platform: ParsedDirectory, guardrails: tuple[CompiledGuardrail, ...]) -> None:
+    def __init__(
+        self, platform: ParsedDirectory, guardrails: tuple[CompiledGuardrail, ...], known: Mapping[int, CompiledPolicy]
+    ) -> None:
         self._platform = platform
         self._guardrails = guardrails
+        self._known = known
+        self.compiled: dict[int, CompiledPolicy] = {}
 
     def compile(
+        self,
+        policy: RoutePolicyDocument,
+        templates: Mapping[str, PathTemplate],
+        host_variables: frozenset[str],
+        faults: Faults,
+    ) -> Mapping[str, CompiledRoute]:
+        found = self._known.get(id(policy))
+        if found is None:
+            own = Faults()
+            found = CompiledPolicy(policy, self._compile(policy, templates, host_variables, own), tuple(own))
+        self.compiled[id(policy)] = found
+        faults.extend(found.faults)
+        return found.routes
+
+    def _compile(
         self,
         policy: RoutePolicyDocument,
         templates: Mapping[str, PathTemplate],

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping as MappingType
 from dataclasses import replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from authz.policy.document import (
@@ -68,11 +69,18 @@ _KIND_MENTIONED: Final = re.compile(
 )
 
 
-def parse(files: MappingType[str, bytes], faults: Faults) -> ParsedDirectory:
-    """Every document of the directory; keys are paths relative to it, with `/`."""
+def parse(
+    files: MappingType[str, bytes],
+    faults: Faults,
+    known: MappingType[str, tuple[RoutePolicyDocument, ...]] = MappingProxyType({}),
+) -> ParsedDirectory:
+    """Every document of the directory; keys are paths relative to it, with `/`. `known` are the policies of files that
+    an earlier reading of the same bytes found sound (`ParsedDirectory.sound`)."""
     directory = _Directory(faults)
-    for name in sorted(files):
-        if is_policy_file(name):
+    for name in filter(is_policy_file, sorted(files)):
+        if name in known:
+            directory.add_sound(name, known[name])
+        else:
             directory.add_file(name, files[name])
     return directory.finish()
 
@@ -99,14 +107,27 @@ class _Directory:
         self._requirements: list[RequirementsDocument] = []
         self._policies: list[RoutePolicyDocument] = []
         self._faulty: list[FaultyPolicy] = []
+        self._sound: dict[str, tuple[RoutePolicyDocument, ...]] = {}
 
     def add_file(self, file: str, data: bytes) -> None:
         """Read one file; where its name or its syntax is faulty, none of its policies is used."""
+        faults, policies, faulty = len(self._faults), len(self._policies), len(self._faulty)
+        kinds = self._read(file, data)
+        if kinds.isdisjoint(_PLATFORM) and (len(self._faults), len(self._faulty)) == (faults, faulty):
+            self._sound[file] = tuple(self._policies[policies:])
+
+    def add_sound(self, file: str, policies: tuple[RoutePolicyDocument, ...]) -> None:
+        """Take over what reading the file gave before."""
+        self._policies += policies
+        self._sound[file] = policies
+
+    def _read(self, file: str, data: bytes) -> set[Kind]:
+        """The kinds of what stands in the file."""
         read = read_file(file, data)
         whole = _file_fault(file, read)
         if file.endswith(TEST_SUFFIX):
             self._add_test_file(file, read, whole)
-            return
+            return set()
         before = len(self._faulty)
         kinds = {
             kind
@@ -119,10 +140,11 @@ class _Directory:
         elif not read.documents:
             self._faulty.append(FaultyPolicy(place=Place(file), name="", certain=False))
         if whole is None:
-            return
+            return kinds
         named = {policy.name for policy in self._faulty[before:]}
         policy = named.pop() if len(named) == 1 else ""
         self._report((whole,), "" if kinds & _PLATFORM else policy or file)
+        return kinds
 
     def finish(self) -> ParsedDirectory:
         self._check_requirement_names()
@@ -134,6 +156,7 @@ class _Directory:
             requirements=tuple(self._requirements),
             policies=tuple(self._policies),
             faulty=tuple(self._faulty),
+            sound=self._sound,
         )
 
     def _report(self, faults: tuple[Fault, ...], policy: str) -> None:
