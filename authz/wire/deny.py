@@ -7,14 +7,16 @@ Standards: RFC 9457 (problem details), RFC 9110 §10.2.3 (Retry-After), gRPC sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from authz.model.decision import Denial
+from authz.model.decision import Challenge, Denial
 from authz.model.reason import Reason
 from authz.wire.allow import DECISION_ID_HEADER
 from authz.wire.challenge import NONCE_HEADER, challenge, proof_nonce
+from authz.wire.fields import field, framed, tag
 from authz.wire.grammar import check_name, check_value, is_decision_id
 from authz.wire.pb import check_pb2 as pb
 
@@ -30,12 +32,31 @@ _STATUS_CODES: Final = {
     403: pb.STATUS_CODE_FORBIDDEN,
     503: pb.STATUS_CODE_SERVICE_UNAVAILABLE,
 }
+_DYNAMIC_METADATA: Final = tag(4)
+"""Its number in protos/authz/wire/pb/check.proto; a test reads it back."""
 _PROBLEM: Final = "application/problem+json"
 
 
 def deny(denial: Denial, metadata: bytes, *, decision_id: str, grpc: bool) -> bytes:
     """The serialised answer; raises `NotSendable`."""
     shown_id = decision_id if is_decision_id(decision_id) else ""
+    asked = denial.challenge
+    if asked is not None and asked.nonce:
+        message = _message(denial, shown_id, grpc)  # A nonce is new again and again: it would push out the rest.
+    else:
+        message = _framed(denial.reason, asked, denial.retry_after, grpc)(shown_id)
+    return message + field(_DYNAMIC_METADATA, metadata) if metadata else message
+
+
+@lru_cache(maxsize=1024)
+def _framed(reason: Reason, asked: Challenge | None, wait: int | None, grpc: bool) -> Callable[[str], bytes]:
+    """What a denied client sees for one reason and challenge, which policies write, whatever the decision's id."""
+    denial = Denial(reason=reason, challenge=asked, retry_after=wait)
+    return framed(lambda shown_id: _message(denial, shown_id, grpc))
+
+
+def _message(denial: Denial, shown_id: str, grpc: bool) -> bytes:
+    """The answer without metadata."""
     status = denial.reason.status
     # The status comes first: whatever fails later, a message without it is never sent.
     response = pb.CheckResponse(status=pb.Status(code=GRPC_CODES[status]))
@@ -47,7 +68,6 @@ def deny(denial: Denial, metadata: bytes, *, decision_id: str, grpc: bool) -> by
         # `append` stays unset: Envoy drops a denied header that has it.
         denied.headers.add(header=pb.HeaderValue(key=name, value=value))
     denied.body = denial.reason.public_text if grpc else problem(denial.reason, shown_id)
-    response.dynamic_metadata.MergeFromString(metadata)
     return response.SerializeToString()
 
 

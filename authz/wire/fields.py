@@ -6,6 +6,7 @@ Knows no message; `wire.allow` names the fields. A property test reads every out
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -40,23 +41,20 @@ def field(tag: bytes, payload: bytes) -> bytes:
 
 def framed(make: Callable[[str], bytes]) -> Callable[[str], bytes]:
     """`make` for ASCII texts that are new each time, of a few lengths: what it puts around a text depends on the
-    length alone, so that it is made once for each length (at most 64 characters; longer ones are made anew)."""
+    length alone, so that it is made once for each length (16 to 64 characters; others are made anew)."""
 
-    @lru_cache(maxsize=_FRAMED + 1)
-    def frame(length: int) -> tuple[bytes, bytes]:
-        before, _, after = make(_FILLER * length).partition(_FILLER.encode() * length)
-        return before, after
+    @lru_cache(maxsize=_FRAMED.stop)
+    def frame(length: int) -> tuple[bytes, ...]:
+        filler = _FILLER[:length]
+        return tuple(make(filler).split(filler.encode("ascii")))
 
     def fill(text: str) -> bytes:
         length = len(text)
-        if not 0 < length <= _FRAMED:
-            return make(text)
-        before, after = frame(length)
-        return before + text.encode("ascii") + after
+        return text.encode("ascii").join(frame(length)) if length in _FRAMED else make(text)
 
     return fill
 
 
-_FRAMED: Final = 64
-_FILLER: Final = "~"
-"""Stands in no name, tag or length of what is framed."""
+_FRAMED: Final = range(16, 65)
+_FILLER: Final = secrets.token_hex(32)
+"""Nothing else that is framed holds it: nobody could guess it."""

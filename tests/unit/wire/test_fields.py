@@ -44,4 +44,4 @@ def test_a_frame_is_what_stands_around_any_text_of_its_length(length: int) -> No
 def test_a_framed_text_is_ascii() -> None:
     """A longer encoding would make the lengths around it wrong."""
     with pytest.raises(UnicodeEncodeError):
-        framed(str.encode)("\u00fc")
+        framed(str.encode)("\u00fc" * 20)
