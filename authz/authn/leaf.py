@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -39,6 +40,9 @@ _UNDERSTOOD: Final = frozenset(
         ExtensionOID.EXTENDED_KEY_USAGE,
     }
 )
+_KEPT_NAMES: Final = 1_024
+_KEPT_CHARACTERS: Final = 4_096
+"""Longer certificates than workloads have, kept by the thousand, would fill the memory."""
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -95,12 +99,20 @@ def named_id(text: str) -> str:
     """The one URI that a certificate bears (X509-SVID §2), whoever signed it; raises
     `Refused(WORKLOAD_INVALID)`.
 
-    For when Envoy verified the peer: its `principal` shows only the first of several names.
+    For when Envoy verified the peer: its `principal` shows only the first of several names. The same few certificates
+    come again and again, and what one bears never changes: it is kept, in bounds.
     """
+    return _kept_name(text) if len(text) <= _KEPT_CHARACTERS else _name_of(text)
+
+
+def _name_of(text: str) -> str:
     try:
         return _single_uri(decode_certificate(text))
     except CertificateError as error:
         raise Refused(Reason.WORKLOAD_INVALID, str(error)) from None
+
+
+_kept_name: Final = lru_cache(maxsize=_KEPT_NAMES)(_name_of)
 
 
 def server_id(der: bytes) -> SpiffeId:

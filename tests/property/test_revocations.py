@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.engine.revocations import RevocationPlane
+from authz.engine.revocations import RevocationPlane, marks_of
 from authz.model.principal import PrincipalKind, User
 from authz.model.revocation import BOUNDED_BY_ISSUE, Revocation, RevocationKind, key_of
 from tests.mint.principals import user
@@ -92,6 +92,7 @@ def users(draw: st.DrawFn) -> User:
 def test_the_list_is_the_naive_list(acts: list[Revocation | int], shown: User, later: int) -> None:
     """Whatever was revoked, lifted and forgotten in between, both say the same of every token at every time."""
     plane, naive, now = RevocationPlane(1000), Naive(), START
+    marks = marks_of(shown)
     for act in acts:
         if isinstance(act, int):
             now = max(now, START + act)
@@ -108,6 +109,7 @@ def test_the_list_is_the_naive_list(acts: list[Revocation | int], shown: User, l
     now = max(now, START + later)
 
     assert (plane.revoked(shown, now=now) is not None) is naive.revoked(shown, now)
+    assert plane.revoked(shown, now=now, marks=lambda: marks) is plane.revoked(shown, now=now)
 
 
 @given(st.lists(st.tuples(st.sampled_from(RevocationKind), ISSUERS, NAMES), unique=True))

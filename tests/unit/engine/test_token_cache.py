@@ -10,6 +10,7 @@ from authz.authn.claims import user_of
 from authz.authn.extract import PresentedToken, Scheme
 from authz.authn.keys import import_key_set
 from authz.authn.token import peek, verify
+from authz.engine.revocations import marks_of
 from authz.engine.token_cache import CachedToken, TokenCache, digest_of
 from authz.model.issuer import ALGORITHMS, IssuerSettings
 from tests.mint import tokens
@@ -74,6 +75,26 @@ def test_counters_tell_hits_misses_and_evictions() -> None:
 
     counters = cache.counters
     assert (counters.hits, counters.misses, counters.evictions, counters.entries) == (1, 3, 1, 0)
+
+
+def test_only_who_looks_closer_counts_a_miss() -> None:
+    """A first look counts when it finds something, and takes nothing away."""
+    cache = TokenCache(2)
+    cache.put(b"a", entry())
+
+    assert cache.hit(b"b", now=NOW) is None
+    assert cache.hit(b"a", now=NOW + 60) is None
+    assert (cache.counters.hits, cache.counters.misses, cache.counters.entries) == (0, 0, 1)
+    assert cache.hit(b"a", now=NOW) is not None
+    assert (cache.counters.hits, cache.counters.misses) == (1, 0)
+
+
+def test_what_may_revoke_a_token_is_worked_out_once() -> None:
+    """And is what the list would work out."""
+    kept = entry()
+
+    assert kept.marks() == marks_of(kept.user)
+    assert kept.marks() is kept.marks()
 
 
 def test_a_digest_covers_the_whole_credential() -> None:
