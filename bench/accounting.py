@@ -34,8 +34,13 @@ class Used:
 
 def used(*pids: int) -> Used:
     """The sum over the processes and all that descend from them and still run."""
-    family = _families(set(pids))
-    return Used(cpu=sum(map(_cpu, family)), resident=sum(map(_resident, family)))
+    found = each(*pids).values()
+    return Used(cpu=sum(one.cpu for one in found), resident=sum(one.resident for one in found))
+
+
+def each(*pids: int) -> dict[int, Used]:
+    """The same for every one of them, by process id."""
+    return {pid: Used(cpu=_cpu(pid), resident=_resident(pid)) for pid in _families(set(pids))}
 
 
 def _families(pids: set[int]) -> set[int]:

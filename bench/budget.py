@@ -1,9 +1,10 @@
 """The engine's budget, in process: a line per step of a check, each in units of one RS256-2048 verification.
 
 `python -m bench.budget` prints the profile table. The unit is the cryptography library's own verification in the same
-run, so that the numbers can be compared between machines. Steps are the real functions on the decision case
-(`bench.material`); whole answers go through `CheckService` with audit trail and metrics, from bytes to bytes, and
-count the audit writer's thread too.
+run, so that the numbers can be compared between machines; the goals in microseconds are those of a core on which one
+takes about 40. Steps are the engine's public functions on the decision case, one after the other: each call has a
+request of its own (`bench.traffic`), fresh from the step before, whose making isn't measured. Whole answers go through
+`CheckService` with audit trail and metrics, from bytes to bytes. The audit writer's thread counts everywhere.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from authz.authn import algorithms
 from authz.authn.keys import import_key_set
@@ -34,8 +34,8 @@ from authz.model.request import Limits, parse_request
 from authz.observe.audit import AuditLog
 from authz.observe.metrics import Metrics
 from authz.observe.sinks import open_sink
-from authz.policy.compiled import Matched
 from authz.policy.evaluate import evaluate, usage_of
+from authz.policy.link import PolicySet
 from authz.policy.load import load
 from authz.server.service import CheckService, Recorder
 from authz.sources.directory import read_policy_directory
@@ -43,18 +43,25 @@ from authz.wire.decode import decode, view
 from authz.wire.encode import encode
 from authz.wire.pb import check_pb2 as pb
 from bench import matching
-from bench.material import Ask, Material, message
-from bench.timing import micros
+from bench.material import Material, asks, distinct, warm
+from bench.timing import USUAL, Effort, micros, over
+from bench.traffic import stream
 from tests.fakes.ports import FixedBundles, FixedKeys, FixedPolicies
+from tests.mint.keys import SigningKey, jwk_set
 
 TOKENS: Final = 2_000
-"""Distinct tokens of the cold lines and of the cache's size: more would only take longer."""
+"""Distinct tokens of the cache entry's size: more would only take longer."""
+CACHE: Final = 10_000
+"""Entries of the token cache (its default)."""
+UNIT: Final = 25 / 0.6
+"""µs of the unit on the core that the goals in µs are for: a warm check in 25."""
 LIMITS: Final = Limits()
 
+Prepare = Callable[[int], Sequence[Any]]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One row. `limit` is what the budget allows, in the same unit as `value`."""
+
+class Line(NamedTuple):
+    """One row. `limit` is what the budget allows, in units where there is a ratio, otherwise in the value's unit."""
 
     step: str
     value: float
@@ -68,6 +75,16 @@ class Line:
         measured = self.value if self.ratio is None else self.ratio
         return None if self.limit is None else measured <= self.limit
 
+    @property
+    def goal(self) -> float | None:
+        """The limit in the value's own unit."""
+        return self.limit if self.ratio is None or self.limit is None else self.limit * UNIT
+
+    @property
+    def holds_here(self) -> bool | None:
+        """The same by the goal in microseconds."""
+        return None if self.goal is None else self.value <= self.goal
+
 
 class Engine:
     """The service without its front, on one case."""
@@ -77,7 +94,7 @@ class Engine:
         material: Material,
         directory: Path,
         *,
-        tokens: int,
+        tokens: int = CACHE,
         recorders: tuple[Recorder, ...],
         revocations: Revocations | None = None,
     ) -> None:
@@ -85,174 +102,265 @@ class Engine:
         assert loaded.policy is not None, loaded.faults
         self.policy = loaded.policy
         issuers = {f"issuer{number}": key for number, key in enumerate(material.keys)}
-        sets = {name: import_key_set(_jwks(key), ALGORITHMS)[0] for name, key in issuers.items()}
+        sets = {name: import_key_set(jwk_set(key), ALGORITHMS)[0] for name, key in issuers.items()}
         bundle = import_bundle(material.authority.bundle(), "shop.example")
-        self.cache = TokenCache(tokens) if tokens else TokenCache(1, 0.0)
+        self.cache = TokenCache(tokens)
         keys, bundles = FixedKeys(sets), FixedBundles(bundle)
         self.authenticator = Authenticator(keys, bundles, self.cache, CertificateCache(), LIMITS, revocations)
-        point = DecisionPoint(
+        self.point = DecisionPoint(
             FixedPolicies(self.policy), keys, bundles, self.cache, LIMITS, authenticator=self.authenticator
         )
-        self.service = CheckService(point, recorders, limits=LIMITS)
-        self.point = point
+        self.service = CheckService(self.point, recorders, limits=LIMITS)
 
     def answer(self, asked: bytes) -> bytes:
-        return self.service.answer(asked, remaining=1.0)
+        """As a front asks."""
+        answer = self.service.answer_at_once(asked, remaining=1.0)
+        assert answer is not None
+        return answer
+
+    def permits(self, asked: bytes) -> bool:
+        return pb.CheckResponse.FromString(self.answer(asked)).HasField("ok_response")
 
 
-class _Last:
-    """A recorder that keeps the last record, to measure the others with."""
+class _Kept:
+    """A recorder that keeps records, to measure the others with."""
 
     def __init__(self) -> None:
-        self.kept: list[DecisionRecord] = []
+        self.records: list[DecisionRecord] = []
 
     def record(self, record: DecisionRecord) -> None:
-        self.kept[:] = [record]
+        self.records.append(record)
+
+    def taken(self) -> list[DecisionRecord]:
+        found, self.records = self.records, []
+        return found
 
 
-def measure() -> list[Line]:
+class _Trail:
+    """The audit log into nothing, and how long its writer still has to work."""
+
+    def __init__(self) -> None:
+        self.log = AuditLog(open_sink(Path("/dev/null")), capacity=1_000_000)
+        self._asked = 0
+
+    def record(self, record: DecisionRecord) -> None:
+        self._asked += 1
+        self.log.record(record)
+
+    def settle(self) -> None:
+        """Until every line that was asked for is written: the last batch is no longer waiting while it is encoded."""
+        late = time.monotonic() + 10
+        while (counts := self.log.counts()).written < self._asked:
+            assert not counts.failed and not counts.overflow and time.monotonic() < late, counts
+            time.sleep(0.001)
+
+
+class Journey:
+    """One request on its way through the steps."""
+
+    __slots__ = ("asked", "decision", "guardrails", "matched", "principals", "raw", "request", "usage")
+
+    def __init__(self, asked: bytes) -> None:
+        self.asked: bytes = asked
+        self.raw: Any = None
+        self.request: Any = None
+        self.matched: Any = None
+        self.usage: Any = None
+        self.guardrails: Any = None
+        self.principals: Any = None
+        self.decision: Any = None
+
+
+class Steps:
+    """A check taken apart, in order; a step fills in what the next one needs. (A call through it costs 0.1 µs.)"""
+
+    def __init__(self, policy: PolicySet, authenticator: Authenticator) -> None:
+        self._policy = policy
+        self._authenticator = authenticator
+        self._now = time.time()
+        self._trusted: dict[tuple[str, ...], Trusted] = {}
+
+    def all(self) -> dict[str, Callable[[Journey], None]]:
+        return {
+            "decode": self._decode,
+            "parse": self._parse,
+            "match": self._match,
+            "authenticate, warm": self._authenticate,
+            "evaluate": self._evaluate,
+            "encode": self._encode,
+        }
+
+    def _decode(self, one: Journey) -> None:
+        one.raw = decode(one.asked, LIMITS)
+
+    def _parse(self, one: Journey) -> None:
+        one.request = parse_request(one.raw, LIMITS)
+
+    def _match(self, one: Journey) -> None:
+        one.matched = self._policy.match(one.request)
+
+    def _authenticate(self, one: Journey) -> None:
+        one.usage, one.guardrails = usage_of(one.matched, one.request)
+        trusted = Trusted(
+            issuers=self._policy.issuers,
+            issuers_by_url=self._policy.issuers_by_url,
+            trust=self._policy.trust,
+            audiences=one.matched.route.audiences,
+        )
+        one.principals = self._authenticator.principals(one.request, one.usage, trusted, now=self._now)
+
+    def _evaluate(self, one: Journey) -> None:
+        one.decision = evaluate(
+            self._policy.removable, one.matched, one.guardrails, one.request, one.principals, self._now
+        )
+
+    def _encode(self, one: Journey) -> None:
+        encode(
+            one.decision,
+            decision_id="01JD3W8Z5Q6R7S8T9V0W1X2Y3Z",
+            revision=self._policy.revision,
+            transport=one.request.transport,
+            grpc=False,
+        )
+
+
+def measure(effort: Effort = USUAL, *, routes: Sequence[int] = matching.SIZES, entries: int = TOKENS) -> list[Line]:
     """The whole table; takes about half a minute."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        audit = AuditLog(open_sink(Path("/dev/null")), capacity=1_000_000)
-        audit.start()
-        stack.callback(audit.close)
+        trail = _Trail()
+        trail.log.start()
+        stack.callback(trail.log.close)
         metrics = Metrics()
         stack.callback(metrics.close)
-        return list(_lines(directory, audit, metrics))
+        return list(_lines(directory, trail, metrics, effort, routes, entries))
 
 
-def _lines(directory: Path, audit: AuditLog, metrics: Metrics) -> Iterator[Line]:
-    material = Material()
-    unit = raw_verification(material)
+def _lines(
+    directory: Path, trail: _Trail, metrics: Metrics, effort: Effort, routes: Sequence[int], entries: int
+) -> Iterator[Line]:
+    unit = raw_verification(Material().keys[0], effort)
 
-    def written() -> None:
-        while audit.counts().waiting:
-            time.sleep(0.0005)
+    def line(step: str, prepare: Prepare, call: Callable[[Any], object], limit: float | None = None) -> Line:
+        spent = over(prepare, call, effort, settle=trail.settle)
+        return Line(step, spent, ratio=spent / unit, limit=limit)
 
-    def line(step: str, call: Callable[[], object], limit: float | None = None) -> Line:
-        spent = micros(call, settle=written)
-        return Line(step=step, value=spent, ratio=spent / unit, limit=limit)
-
-    yield Line(step="one RS256-2048 verification (the unit)", value=unit, ratio=1.0)
-    yield from _steps(material, directory / "steps", audit, metrics, line)
-    yield from _whole(directory, (audit, metrics), line)
-    yield from _matching(unit)
+    yield Line("one RS256-2048 verification (the unit)", unit, ratio=1.0)
+    yield from _steps(directory / "steps", trail, metrics, line)
+    yield from _whole(directory, (trail, metrics), line)
+    yield from _matching(unit, effort, routes)
     yield from _loading()
-    yield Line(step="token cache entry", value=cache_entry(directory / "entry"), unit="bytes", limit=2048)
+    yield Line("token cache entry", cache_entry(directory / "entry", entries), "bytes", limit=2048)
 
 
 def _steps(
-    material: Material,
-    directory: Path,
-    audit: AuditLog,
-    metrics: Metrics,
-    line: Callable[[str, Callable[[], object]], Line],
+    directory: Path, trail: _Trail, metrics: Metrics, line: Callable[[str, Prepare, Callable[[Any], object]], Line]
 ) -> Iterator[Line]:
-    last = _Last()
-    engine = Engine(material, directory, tokens=100, recorders=(last,))
-    asked = message(Ask(token=material.token()))
-    assert not pb.CheckResponse.FromString(engine.answer(asked)).status.code
-    now = last.kept[0].time
-    raw = decode(asked, LIMITS)
-    request = parse_request(raw, LIMITS)
-    matched = engine.policy.match(request)
-    assert isinstance(matched, Matched)
-    policy, authenticator = engine.policy, engine.authenticator
-    usage, guardrails = usage_of(matched, request)
-    trusted = Trusted(
-        issuers=policy.issuers,
-        issuers_by_url=policy.issuers_by_url,
-        trust=policy.trust,
-        audiences=matched.route.audiences,
-    )
-    principals = authenticator.principals(request, usage, trusted, now=now)
-    decision = evaluate(policy.removable, matched, guardrails, request, principals, now)
+    material, kept = Material(), _Kept()
+    engine = Engine(material, directory, recorders=(kept,))
+    asked = warm(material, prefix=False)
+    assert engine.permits(next(asked))
+    steps = Steps(engine.policy, engine.authenticator).all()
+    ahead: list[Callable[[Journey], None]] = []
 
-    yield line("protobuf's own parse", lambda: pb.CheckRequest.FromString(asked))
-    yield line("decode", lambda: decode(asked, LIMITS))
-    yield line("parse_request", lambda: parse_request(raw, LIMITS))
-    yield line("view (for the record)", lambda: view(raw))
-    yield line("match", lambda: policy.match(request))
-    yield line("usage_of", lambda: usage_of(matched, request))
-    yield line("authenticate, warm", lambda: authenticator.principals(request, usage, trusted, now=now))
-    yield line("evaluate", lambda: evaluate(policy.removable, matched, guardrails, request, principals, now))
-    yield line("decide (match to evaluate), warm", lambda: engine.point.decide(request, now=now))
-    # What is worked out once per request shows only with a fresh one: this is more than the sum of its parts above.
-    yield line(
-        "decode to decide, a fresh request each time",
-        lambda: engine.point.decide(parse_request(decode(asked, LIMITS), LIMITS), now=now),
-    )
-    yield line(
-        "encode",
-        lambda: encode(
-            decision,
-            decision_id="01JD3W8Z5Q6R7S8T9V0W1X2Y3Z",
-            revision=policy.revision,
-            transport=request.transport,
-            grpc=False,
-        ),
-    )
-    yield line("audit record (its thread counted)", lambda: audit.record(last.kept[0]))
-    yield line("metrics record", lambda: metrics.record(last.kept[0]))
+    def travelled(number: int) -> list[Journey]:
+        journeys = [Journey(one) for one in islice(asked, number)]
+        for journey in journeys:
+            for step in ahead:
+                step(journey)
+        return journeys
+
+    def records(number: int) -> list[DecisionRecord]:
+        kept.taken()
+        for one in islice(asked, number):
+            engine.answer(one)
+        return kept.taken()
+
+    def few(number: int) -> list[bytes]:
+        return list(islice(asked, number))
+
+    yield line("protobuf's own parse", few, pb.CheckRequest.FromString)
+    parts = []
+    for name, step in steps.items():
+        parts.append(line(name, travelled, step))
+        yield parts[-1]
+        ahead.append(step)
+        if name == "parse":
+            yield line("view of the request (for the record)", travelled, lambda journey: view(journey.raw))
+    for name, recorder in (("record audit (its writer's thread counted)", trail), ("record metrics", metrics)):
+        parts.append(line(name, records, recorder.record))
+        yield parts[-1]
+    yield Line("these eight steps", sum(one.value for one in parts), ratio=sum(one.ratio or 0 for one in parts))
 
 
 def _whole(
-    directory: Path, recorders: tuple[Recorder, ...], line: Callable[[str, Callable[[], object], float | None], Line]
+    directory: Path,
+    recorders: tuple[Recorder, ...],
+    line: Callable[[str, Prepare, Callable[[Any], object], float | None], Line],
 ) -> Iterator[Line]:
     material = Material()
-    asked = message(Ask(token=material.token()))
-    bare = Engine(material, directory / "bare", tokens=100, recorders=())
-    yield line("whole answer, warm, nothing recorded", lambda: bare.answer(asked), None)
-    warm = Engine(material, directory / "warm", tokens=100, recorders=recorders)
-    yield line("WHOLE ANSWER, WARM", lambda: warm.answer(asked), 0.6)
-    denied = message(Ask(token=material.token(), item="43"))
-    yield line("whole denial, warm", lambda: warm.answer(denied), None)
+    asked = warm(material, prefix=False)
+    refused = stream(asks(material, [material.token()], items=("43", "44")), prefix=False)
+    bare = Engine(material, directory / "bare", recorders=())
+    yield line("whole answer, warm, nothing recorded", lambda number: list(islice(asked, number)), bare.answer, None)
+    engine = Engine(material, directory / "warm", recorders=recorders)
+    assert engine.permits(next(asked)) and not engine.permits(next(refused))
+    yield line("WHOLE ANSWER, WARM", lambda number: list(islice(asked, number)), engine.answer, 0.6)
+    yield line("whole denial, warm", lambda number: list(islice(refused, number)), engine.answer, None)
     for algorithm, limit in (("RS256", 2.2), ("ES256", 3.7)):
         signed = Material(algorithm=algorithm)
-        cold = Engine(signed, directory / algorithm, tokens=0, recorders=recorders)
-        messages = cycle([message(Ask(token=signed.token())) for _ in range(50)])
-        yield line(f"WHOLE ANSWER, COLD {algorithm}", _each(cold, messages), limit)
+        cold = Engine(signed, directory / algorithm, recorders=recorders)
+        yield line(f"WHOLE ANSWER, COLD {algorithm}", _fresh(signed), cold.answer, limit)
+        assert cold.cache.counters.hits == 0
 
 
-def _each(engine: Engine, messages: Iterator[bytes]) -> Callable[[], object]:
-    return lambda: engine.answer(next(messages))
+def _fresh(material: Material) -> Prepare:
+    return lambda number: distinct(material, number, prefix=False)
 
 
-def raw_verification(material: Material) -> float:
-    """The unit: the library alone, on a signature of a token's size."""
-    key = material.keys[0]
+def raw_verification(key: SigningKey, effort: Effort = USUAL) -> float:
+    """The unit: the library alone, on what a token of the case has signed."""
+    material = Material(key=key)
     signed = material.token().rpartition(".")[0].encode()
-    public, signature = import_key_set(_jwks(key), ALGORITHMS)[0].find(key.kid, "RS256").public, key.sign(signed)
+    public, signature = import_key_set(jwk_set(key), ALGORITHMS)[0].find(key.kid, "RS256").public, key.sign(signed)
     assert algorithms.verifies("RS256", public, signature, signed)
-    return micros(lambda: algorithms.verifies("RS256", public, signature, signed))
+    return micros(lambda: algorithms.verifies("RS256", public, signature, signed), effort)
 
 
-def _matching(unit: float) -> Iterator[Line]:
-    smallest = 0.0
-    for size in matching.SIZES:
+def _matching(unit: float, effort: Effort, sizes: Sequence[int]) -> Iterator[Line]:
+    """One route again and again: what the search costs. Each in turn: with the memory that lies further away."""
+    smallest: dict[str, float] = {}
+    for size in sizes:
         loaded = load(matching.directory(size))
         assert loaded.policy is not None
-        policy, asked = loaded.policy, matching.request(min(size, matching.ROUTES_PER_POLICY) - 1)
-        spent = micros(lambda policy=policy, asked=asked: policy.match(asked))  # type: ignore[misc]  # bound at once
-        smallest = smallest or spent
-        yield Line(step=f"match among {size:,} routes", value=spent, ratio=spent / unit)
-    yield Line(step="matching: 10,000 routes to 10", value=spent / smallest, unit="×", limit=1.5)
+        every = range(min(size, matching.ROUTES_PER_POLICY))
+        for how, routes in (("one of them", every[-1:]), ("each in turn", every)):
+            spent = over(_requests(cycle(routes)), loaded.policy.match, effort)
+            smallest.setdefault(how, spent)
+            yield Line(f"match among {size:,} routes, {how}", spent, ratio=spent / unit)
+            if size == sizes[-1]:
+                growth = spent / smallest[how]
+                yield Line(f"growth from {sizes[0]:,} to {size:,} routes, {how}", growth, "×", limit=1.5)
+
+
+def _requests(routes: Iterator[int]) -> Prepare:
+    """New ones each: at every size they are as far from the processor."""
+    return lambda number: [matching.request(route) for route in islice(routes, number)]
 
 
 def _loading() -> Iterator[Line]:
     """In a process of its own: what a load leaves behind can't be told apart in one that has loaded before."""
     done = subprocess.run([sys.executable, "-m", "bench.loading"], capture_output=True, text=True, check=True)
     seconds, megabytes = map(float, done.stdout.split())
-    yield Line(step="load 10,000 routes", value=seconds, unit="s", limit=3.0)
-    yield Line(step="memory of 10,000 routes", value=megabytes, unit="MB", limit=60.0)
+    yield Line("load of 10,000 routes", seconds, "s", limit=3.0)
+    yield Line("memory of 10,000 routes", megabytes, "MB", limit=60.0)
 
 
-def cache_entry(directory: Path) -> float:
+def cache_entry(directory: Path, entries: int = TOKENS) -> float:
     """Bytes that one more cached token holds on to."""
     material = Material(algorithm="EdDSA")
-    engine = Engine(material, directory, tokens=TOKENS, recorders=())
-    messages = [message(Ask(token=material.token())) for _ in range(TOKENS)]
+    engine = Engine(material, directory, tokens=entries, recorders=())
+    messages = distinct(material, entries, prefix=False)
     engine.answer(messages[0])
     gc.collect()
     tracemalloc.start()
@@ -263,30 +371,32 @@ def cache_entry(directory: Path) -> float:
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert engine.cache.counters.entries == TOKENS
-    return held / (TOKENS - 1)
+    assert engine.cache.counters.entries == entries
+    return held / (entries - 1)
 
 
-def _jwks(key: object) -> bytes:
-    from tests.mint.keys import SigningKey, jwk_set
-
-    assert isinstance(key, SigningKey)
-    return jwk_set(key)
-
-
-def table(lines: list[Line]) -> str:
-    """The profile table as text."""
-    rows = [f"{'step':42} {'value':>10} {'':5} {'units':>7} {'budget':>7}"]
-    for each in lines:
-        ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
-        limit = "" if each.limit is None else f"{each.limit:g}"
-        verdict = {None: "", True: "ok", False: "OVER"}[each.holds]
-        rows.append(f"{each.step:42} {each.value:10,.2f} {each.unit:5} {ratio:>7} {limit:>7} {verdict}".rstrip())
-    return "\n".join(rows)
+def rows(lines: Sequence[Line]) -> list[dict[str, str | float | None]]:
+    """The profile table: both verdicts, by units and by microseconds (or whatever the goal is in)."""
+    verdict = {None: "", True: "yes", False: "NO"}
+    return [
+        {
+            "step": one.step,
+            "value": one.value,
+            "": one.unit,
+            "units": one.ratio,
+            "goal, units": one.limit if one.ratio is not None else None,
+            "holds": verdict[one.holds] if one.ratio is not None else "",
+            "goal": one.goal,
+            "holds ": verdict[one.holds_here],
+        }
+        for one in lines
+    ]
 
 
 def main() -> None:
-    print(table(measure()))
+    from bench.report import markdown
+
+    print(markdown(rows(measure())))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -77,7 +77,10 @@ def grpc_body(message: bytes) -> bytes:
 
 
 class Connection:
-    """One connection; `headers` go with every request, an `answer_is_grpc` connection sends bodies."""
+    """One connection; `headers` go with every request, an `answer_is_grpc` connection sends bodies.
+
+    Without gRPC a message that isn't empty is a request's whole header block (`header_block`) instead of `headers`.
+    """
 
     def __init__(self, address: str, headers: dict[str, str], *, answer_is_grpc: bool) -> None:
         self._socket = _connect(address)
@@ -144,7 +147,7 @@ class Connection:
         block = self._first if stream == 1 else self._later
         self._started[stream] = moment
         if not self._grpc:
-            self._outgoing += _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream, block)
+            self._outgoing += _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream, message or block)
             return
         self._outgoing += _frame(_HEADERS, _END_HEADERS, stream, block)
         self._outgoing += _frame(_DATA, _END_STREAM, stream, message)
@@ -266,7 +269,7 @@ def check_connection(address: str) -> Connection:
 
 
 def request_connection(address: str, headers: dict[str, str], *, path: str, host: str) -> Connection:
-    """To an Envoy: GET requests, all alike."""
+    """To an Envoy: GET requests, all alike unless each message is a header block of its own."""
     pseudo = {":method": "GET", ":scheme": "http", ":path": path, ":authority": host}
     return Connection(address, {**pseudo, **headers}, answer_is_grpc=False)
 
@@ -314,6 +317,11 @@ def _header_blocks(headers: dict[str, str]) -> tuple[bytes, bytes]:
         # The newest entry has the lowest index, 62.
         later += literal or _integer(62 + len(indexed) - 1 - indexed.index(place), 7, 0x80)
     return bytes(first), bytes(later)
+
+
+def header_block(headers: Sequence[tuple[str, str]]) -> bytes:
+    """Every header as a literal that enters no table (RFC 7541 §6.2.2)."""
+    return b"".join(b"\x00" + _text(name) + _text(value) for name, value in headers)
 
 
 def _text(value: str) -> bytes:

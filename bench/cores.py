@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Sequence
 from typing import Final
 
-_AVAILABLE: Final = tuple(sorted(os.sched_getaffinity(0)))
-SERVER: Final = _AVAILABLE[0]
-CLIENT: Final = _AVAILABLE[1] if len(_AVAILABLE) > 1 else _AVAILABLE[0]
-SERVERS: Final = _AVAILABLE[:1] + _AVAILABLE[2:]
+ALL: Final = tuple(sorted(os.sched_getaffinity(0)))
+SERVER: Final = ALL[0]
+CLIENT: Final = ALL[1] if len(ALL) > 1 else ALL[0]
+SERVERS: Final = ALL[:1] + ALL[2:]
 """For several server processes: every core but the client's."""
 
 
@@ -23,6 +23,11 @@ def pinned(command: Sequence[str], *cores: int) -> list[str]:
 def pin_client() -> None:
     """This process, the load generator, to the client's core."""
     os.sched_setaffinity(0, {CLIENT})
+
+
+def unpin() -> None:
+    """This process, a child of a pinned one that prepares something, to every core."""
+    os.sched_setaffinity(0, ALL)
 
 
 def warnings() -> list[str]:

@@ -1,81 +1,58 @@
 """The decision case, as each contender needs it: keys, tokens, policies, requests.
 
 One case everywhere: a browser's request with an RS256 user token, from a SPIFFE peer, to one of 100 routes; the
-token needs the route's scope, and the path variable must be among the token's `item_ids`. Tokens differ in `jti`.
+token needs the route's scope, and the path variable must be among the token's `item_ids`. Tokens differ in `jti` and
+`sub`. How a request looks, and that no two look alike, is `bench.traffic`'s.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count, cycle
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bench.client import grpc_body
+from bench.traffic import FRONTEND, HOST, ITEMS, RING, Ask, stream
 from examples.store.ca import Authority
 from tests.mint import tokens
 from tests.mint.keys import SigningKey, jwk_set, other_key, signing_key
-from tests.mint.messages import check_request
 
-HOST: Final = "api.shop.example"
-FRONTEND: Final = "spiffe://shop.example/ns/shop/sa/frontend"
-SERVICE: Final = "spiffe://shop.example/ns/shop/sa/orders"
-ITEM: Final = "42"
 ROUTES: Final = 100
 LIFETIME: Final = 3540
-BROWSER: Final = (
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-    ("accept", "application/json, text/plain, */*"),
-    ("accept-language", "en-GB,en;q=0.7,de;q=0.3"),
-    ("accept-encoding", "gzip, deflate, br, zstd"),
-    ("referer", "https://www.shop.example/orders"),
-    ("x-request-id", "0a4f2c6e-1d3b-4c5a-9e8f-7a6b5c4d3e2f"),
-    ("x-forwarded-proto", "https"),
-    ("x-forwarded-for", "203.0.113.7"),
-    ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-    ("cookie", "consent=all; theme=dark"),
-    ("sec-fetch-mode", "cors"),
-    ("sec-fetch-site", "same-site"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One request of the case; what is given differs from the usual."""
-
-    token: str
-    route: int = 7
-    item: str = ITEM
-    peer: str = FRONTEND
-
-    @property
-    def path(self) -> str:
-        return path_of(self.route, self.item)
+USERS: Final = 8
+"""People whose tokens a warm stream shows, for each issuer."""
 
 
 class Material:
     """All of one run. `issuers` of them sign; issuer 0 is the one of the decision case."""
 
-    def __init__(self, *, routes: int = ROUTES, issuers: int = 1, algorithm: str = "RS256") -> None:
+    def __init__(
+        self, *, routes: int = ROUTES, issuers: int = 1, algorithm: str = "RS256", key: SigningKey | None = None
+    ) -> None:
         self.routes = routes
         self.algorithm = algorithm
         self.keys: list[SigningKey] = [signing_key(algorithm, f"key-{number}") for number in range(issuers)]
+        if key is not None:
+            self.keys[0] = key
         self.authority = Authority("mesh", trust_domain="shop.example")
         self._serial = count()
 
-    def token(self, issuer: int = 0, *, key: SigningKey | None = None, scope: str = "items:read items:write") -> str:
+    def token(
+        self,
+        issuer: int = 0,
+        *,
+        key: SigningKey | None = None,
+        scope: str = "items:read items:write",
+        subject: str = "user-0",
+    ) -> str:
         """A token that nobody has seen."""
-        now = int(time.time())
         members = {
+            **claims(int(time.time()), LIFETIME),
             "iss": issuer_url(issuer),
             "scope": scope,
-            "item_ids": ["17", ITEM, "99"],
-            "iat": now - 60,
-            "exp": now + LIFETIME,
-            "auth_time": now - 120,
+            "sub": subject,
             "jti": f"{next(self._serial):08x}",
         }
         return tokens.mint(members, key=key or self.keys[issuer])
@@ -145,33 +122,42 @@ class Material:
         )
 
 
+def claims(now: int, lifetime: int) -> dict[str, Any]:
+    """What every token of issuer 0 says that lives from now on for so many seconds."""
+    return {
+        "iss": issuer_url(0),
+        "scope": "items:read items:write",
+        "item_ids": list(ITEMS),
+        "iat": now - 60,
+        "exp": now + lifetime,
+        "auth_time": now - 120,
+    }
+
+
 def issuer_url(number: int) -> str:
     return f"https://idp{number}.shop.example"
 
 
-def path_of(route: int, item: str = ITEM) -> str:
-    return f"/v1/res{route}/{item}"
+def asks(material: Material, minted: Sequence[str], *, items: Sequence[str] = ITEMS, number: int = RING) -> list[Ask]:
+    """Requests of the case, all permitted: tokens, routes, items and browsers rotate, each at its own pace."""
+    return [
+        Ask(
+            token=minted[place % len(minted)],
+            route=place % material.routes,
+            item=items[place // 7 % len(items)],
+            browser=place * 5 + place // 11,
+        )
+        for place in range(max(number, len(minted)))
+    ]
 
 
-def message(ask: Ask) -> bytes:
-    """The serialized CheckRequest, headers in the form that the README recommends (`encode_raw_headers: true`)."""
-    return check_request(
-        path=ask.path,
-        host=HOST,
-        headers=(*BROWSER, ("authorization", f"Bearer {ask.token}")),
-        source=ask.peer,
-        destination=SERVICE,
-        raw_headers=True,
-    ).SerializeToString()
+def warm(material: Material, *, issuers: int = 1, users: int = USERS, prefix: bool = True) -> Iterator[bytes]:
+    """A few people's tokens again and again, over all routes; every request is one of its own."""
+    minted = [material.token(number, subject=f"user-{user}") for user in range(users) for number in range(issuers)]
+    return stream(asks(material, minted), prefix=prefix)
 
 
-def warm(material: Material, *, issuers: int = 1) -> Iterator[bytes]:
-    """One token of each issuer again and again, over all routes."""
-    minted = [material.token(number) for number in range(issuers)]
-    asks = (Ask(token=minted[place % issuers], route=place % material.routes) for place in range(max(100, issuers)))
-    return cycle([grpc_body(message(ask)) for ask in asks])
-
-
-def distinct(material: Material, number: int) -> list[bytes]:
+def distinct(material: Material, number: int, *, prefix: bool = True) -> list[bytes]:
     """That many requests, each with a token of its own."""
-    return [grpc_body(message(Ask(token=material.token(), route=place % material.routes))) for place in range(number)]
+    minted = [material.token(subject=f"user-{place}") for place in range(number)]
+    return list(islice(stream(asks(material, minted, number=number), prefix=prefix), number))

@@ -12,14 +12,15 @@ import os
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 from authz.engine.revocations import RevocationPlane
 from authz.model.revocation import Revocation, RevocationKind, key_of
 from bench.accounting import used
 from bench.budget import Engine
-from bench.material import Ask, Material, issuer_url, message
-from bench.timing import micros
+from bench.material import Material, issuer_url, warm
+from bench.timing import over
 
 _SPREAD = 3_600
 """Seconds over which the entries end."""
@@ -37,8 +38,8 @@ def main() -> None:
     plane, material = _Fresh(), Material()
     with tempfile.TemporaryDirectory() as name:
         engine = Engine(material, Path(name), tokens=100, recorders=(), revocations=plane)
-        asked = message(Ask(token=material.token()))
-        engine.answer(asked)
+        asked = warm(material, prefix=False)
+        engine.answer(next(asked))
         gc.collect()
         before, start = used(os.getpid()).resident, time.process_time()
         for number in range(entries):
@@ -46,7 +47,7 @@ def main() -> None:
             plane.apply(Revocation(kind=RevocationKind.TOKEN, key=key, until=now + 60 + number % _SPREAD))
         filled = time.process_time() - start
         held = used(os.getpid()).resident - before
-        answer = micros(lambda: engine.answer(asked))
+        answer = over(lambda number: list(islice(asked, number)), engine.answer)
         start = time.process_time()
         expired = plane.expire(now=now + 2 * _SPREAD + 120)
         assert expired == entries

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from bench import cores
 
+_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+_END: Final = b"\0"
 _UNITS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 _PERCENTILE: Final = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s)$", re.MULTILINE)
 
@@ -31,10 +34,15 @@ def missing() -> str:
     return "" if shutil.which("wrk") else "wrk is not installed (Debian: apt-get install wrk)"
 
 
-def run(url: str, headers: Mapping[str, str], *, connections: int, seconds: float) -> Result:
+def write(requests: Sequence[bytes], file: Path) -> None:
+    """The whole requests that `run` sends in turn."""
+    file.write_bytes(_END.join((*requests, b"")))
+
+
+def run(url: str, requests: Path, *, connections: int, seconds: float) -> Result:
     """Whole seconds only: wrk knows no others."""
-    options = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", *options, url]
+    options = [f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(_SCRIPT)]
+    command = ["wrk", "-t1", *options, url, "--", str(requests)]
     done = subprocess.run(cores.pinned(command, cores.CLIENT), capture_output=True, text=True, check=True)
     return read(done.stdout)
 

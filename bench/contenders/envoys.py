@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from bench import cores
 from bench.contenders.table import Place, Skipped
-from bench.material import FRONTEND, ITEM, SERVICE, issuer_url
+from bench.material import issuer_url
+from bench.traffic import FRONTEND, ITEM, SERVICE
 from examples.store import envoys
 from examples.store.processes import Process, accepts, free_ports
 from tests.mint import tokens
@@ -43,7 +44,7 @@ def ext_authz(addresses: Sequence[str]) -> tuple[list[Part], list[Part]]:
                 "retry_policy": {
                     "retry_on": "unavailable,reset,connect-failure,refused-stream",
                     "num_retries": 3,
-                    "retry_back_off": {"base_interval": "0.025s"},
+                    "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.5s"},
                 },
             },
         },

@@ -18,7 +18,8 @@ from typing import Final
 from bench import cores
 from bench.client import check_connection, grpc_body
 from bench.contenders import build
-from bench.material import Ask, Material, message
+from bench.material import Material
+from bench.traffic import Ask, message
 from examples.store.processes import Process, Processes, accepts, free_ports
 from examples.store.store import is_ready
 

@@ -1,4 +1,7 @@
-"""What one decision costs, against everybody else's: straight at each server, without Envoy between."""
+"""What one decision costs, against everybody else's: straight at each server, without Envoy between.
+
+Every check is a request of its own (`bench.traffic`); all contenders take the same stream of them in turn.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ def run(report: Report, length: Length, *, quick: bool = False) -> None:
             warm_up(each, messages, seconds=length.seconds)
         seconds = length.seconds
         regimes: list[tuple[str, str, Load]] = [
-            ("warm-one", "one token, closed loop, 1 in flight", closed(messages, in_flight=1, seconds=seconds)),
-            ("warm", "one token, closed loop, 8 in flight", closed(messages, in_flight=8, seconds=seconds)),
+            ("warm-one", "known tokens, closed loop, 1 in flight", closed(messages, in_flight=1, seconds=seconds)),
+            ("warm", "known tokens, closed loop, 8 in flight", closed(messages, in_flight=8, seconds=seconds)),
         ]
         if not quick:
             regimes.append(
-                ("warm-paced", f"one token, open loop, {RATE}/s", paced(messages, rate=RATE, seconds=seconds))
+                ("warm-paced", f"known tokens, open loop, {RATE}/s", paced(messages, rate=RATE, seconds=seconds))
             )
         for key, title, load in regimes:
             _one(report, key, title, turns(length.rounds, list(running), _measure(running, load)))

@@ -17,10 +17,11 @@ from authz.wire.pb import check_pb2 as pb
 from bench.client import Outcome, check_connection, percentile, request_connection
 from bench.contenders import envoys, table
 from bench.contenders.table import Contender, Place, Running, Skipped
-from bench.material import BROWSER, HOST, path_of, warm
+from bench.material import warm
 from bench.measuring import closed, paced, under
 from bench.report import Cell, Report
 from bench.scenarios.stage import Length, stage
+from bench.traffic import BROWSER, HOST, path_of
 from examples.store.processes import free_ports, wait_for
 from tests.e2e.edge import send_plain
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,30 +10,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import cycle, islice
+from itertools import chain, count, cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from bench import cores
-from bench.accounting import used
+import yaml
+
+from bench import cores, wrk
+from bench.accounting import each, used
 from bench.client import check_connection
-from bench.contenders import table
+from bench.contenders import envoys, table
 from bench.contenders.table import Place, Running, Skipped
-from bench.material import Material, warm
-from bench.measuring import closed, each_once, under, warm_up
+from bench.material import USERS, Material, asks, warm
+from bench.measuring import AnsweredWrongly, closed, each_once, under, warm_up
+from bench.pool import ALGORITHM, pool
 from bench.report import Cell, Report
-from bench.scenarios.endurance import fresh_tokens
-from bench.scenarios.stage import FULL, Length, best_front, stage
+from bench.scenarios.endurance import fresh
+from bench.scenarios.stage import Length, best_front, stage
+from bench.traffic import http1
 from examples.store.processes import wait_for
 
 ROUTES = (10, 100, 1_000, 10_000)
 ISSUERS = (1, 10, 50)
-TOKENS = (1, 1_000, 10_000, 100_000)
+TOKENS = (1, 1_000, 10_000, 100_000, 1_000_000)
 REVOCATIONS = (0, 1_000, 1_000_000)
 PROCESSES = (1, 2, 3, 4)
+_FILLED = 15_000
+"""Checks before those that are measured."""
 _SAMPLE = 10_000
 """Checks with tokens drawn from all of them."""
+_LIST = 5_000
+"""Requests that each client process goes through."""
 _RELOAD_RATE = 300
 _RELOAD_SECONDS = 4.0
 
@@ -98,16 +107,20 @@ def _grow(
 
 
 def _tokens(report: Report, length: Length) -> None:
-    """A pool of tokens, each shown once, then a sample of it: the cache holds 10,000 (its default)."""
+    """Tokens drawn at random from so many: enough that the cache (10,000 entries) has its share, then a sample."""
     rows: list[dict[str, Cell]] = []
-    for size in TOKENS if length is FULL else TOKENS[:2]:
-        with stage(Material(algorithm="EdDSA")) as place:
+    sizes = [size for size in TOKENS if size <= length.tokens]
+    tokens = pool(length.tokens)
+    for size in sizes:
+        with stage(Material(algorithm=ALGORITHM, key=tokens.key)) as place:
             running = best_front(place, report)
-            pool = list(islice(fresh_tokens(place.material), size))
-            under(running, each_once(pool, in_flight=8))
-            sample = Random(size).choices(pool, k=_SAMPLE)
-            rows.append({"tokens": size, **_row(under(running, each_once(sample, in_flight=8)))})
-    _table(report, "tokens", rows, "Ed25519, drawn at random from so many; a million: see endurance")
+            drawn = Random(size)
+            order = chain(range(min(size, _FILLED)), (drawn.randrange(size) for _ in count()))
+            messages = fresh(place.material, tokens, order)
+            under(running, each_once(list(islice(messages, _FILLED)), in_flight=8))
+            one = under(running, each_once(list(islice(messages, _SAMPLE)), in_flight=8))
+            rows.append({"tokens": size, **_row(one)})
+    _table(report, "tokens", rows, "Ed25519, drawn at random from so many; the cache holds 10,000")
 
 
 def _row(one: dict[str, float]) -> dict[str, Cell]:
@@ -130,42 +143,75 @@ def _table(report: Report, what: str, rows: list[dict[str, Cell]], how: str) -> 
 
 
 def _processes(report: Report, length: Length) -> None:
-    """`authz serve --workers N`: one client process for each address, all on the client's core."""
-    shown = subprocess.run(
-        [sys.executable, "-m", "authz", "serve", "--help"], capture_output=True, text=True, check=True
-    )
-    if "--workers" not in shown.stdout:
-        report.skip("several processes: this version of the service has no --workers")
-        return
+    """`authz serve --workers N`: one client process for each address, all on the client's core; then through Envoy."""
     rows: list[dict[str, Cell]] = []
     with stage() as place:
         for workers in PROCESSES:
             running = _several(place, workers)
-            rows.append({"processes": workers, **_together(running, place.material, workers, length.seconds)})
+            _wait_for_all(running, workers)
+            shared = _through_envoy(report, place, running, workers, length)
+            rows.append({"processes": workers, **_together(running, place.material, length.seconds), **shared})
             running.process.stop()
     report.table(
         "scale-processes",
         f"scale: processes (on {len(cores.SERVERS)} server core(s), closed loop, 8 in flight each)",
         rows,
-        "Rates can grow only up to the number of server cores, and to what one client core can ask.",
+        "Rates can grow only up to the number of server cores, and to what one client core can ask. `via Envoy/s` and "
+        "`least, % of fair`: 32 connections through an Envoy with the cluster that `authz envoy cluster` prints, and "
+        "how much the process with the least to do had of an even share.",
     )
 
 
 def _several(place: Place, workers: int) -> Running:
     settings = {"workers": str(workers)}
+    for contender in table.OURS:
+        with contextlib.suppress(Skipped):
+            name = f"workers-{workers}"
+            return table.start_ours(place, contender.front, name=name, on=cores.SERVERS, settings=settings)
+    raise RuntimeError("the service has no front that starts")
+
+
+def _wait_for_all(running: Running, workers: int) -> None:
+    wait_for("an address of each process", lambda: len(addresses_of(running.process.log)) >= workers)
+
+
+def _through_envoy(report: Report, place: Place, running: Running, workers: int, length: Length) -> dict[str, Cell]:
+    """A real Envoy with the printed cluster: does it spread checks over all of them?"""
+    flags = ["--listen", running.address, "--admin-listen", f"127.0.0.1:{running.admin}", "--workers", str(workers)]
+    command = [sys.executable, "-m", "authz", "envoy", "cluster", *flags, "--policy-dir", str(place.policy)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    filters, _ = envoys.ext_authz([running.address])
+    name = running.process.name
+    nothing: dict[str, Cell] = {"via Envoy/s": None, "least, % of fair": None}
+    if why := wrk.missing():
+        report.skip(f"processes through Envoy: {why}")
+        return nothing
     try:
-        return table.start_ours(place, "native", name=f"workers-{workers}", on=cores.SERVERS, settings=settings)
-    except Skipped:
-        return table.start_ours(place, "grpcio", name=f"workers-{workers}", on=cores.SERVERS, settings=settings)
+        service, service_port = envoys.start_service(place, f"service-{name}", (filters, yaml.safe_load(printed)))
+        caller, port = envoys.start_caller(place, f"caller-{name}", service_port)
+    except Skipped as why:
+        report.skip(f"processes through Envoy: {why}")
+        return nothing
+    asked = place.directory / "requests"
+    minted = [place.material.token(subject=f"user-{user}") for user in range(USERS)]
+    wrk.write(http1(asks(place.material, minted)), asked)
+    url = f"http://127.0.0.1:{port}"
+    wait_for("the first permits", lambda: not wrk.run(url, asked, connections=1, seconds=1).failed, within=20)
+    before = each(running.process.pid)
+    result = wrk.run(url, asked, connections=32, seconds=length.through)
+    spent = [one.since(before[pid]) for pid, one in each(running.process.pid).items() if pid in before]
+    for process in (caller, service):
+        process.stop()
+    busiest = sorted(spent)[-workers:]
+    return {"via Envoy/s": result.rate, "least, % of fair": min(busiest) / (sum(busiest) / workers) * 100}
 
 
-def _together(running: Running, material: Material, processes: int, seconds: float) -> dict[str, Cell]:
-    messages = list(islice(warm(material), 100))
-    wait_for("an address of each process", lambda: len(addresses_of(running.process.log)) >= processes)
+def _together(running: Running, material: Material, seconds: float) -> dict[str, Cell]:
+    messages = list(islice(warm(material), _LIST))
     addresses = addresses_of(running.process.log)
     before = used(running.process.pid)
-    with ProcessPoolExecutor(len(addresses), mp_context=get_context("fork")) as pool:
-        found = list(pool.map(_ask, addresses, [messages] * len(addresses), [seconds] * len(addresses)))
+    with ProcessPoolExecutor(len(addresses), mp_context=get_context("fork")) as asking:
+        found = list(asking.map(_ask, addresses, [messages] * len(addresses), [seconds] * len(addresses)))
     after = used(running.process.pid)
     calls, rate, p99 = sum(one[0] for one in found), sum(one[1] for one in found), max(one[2] for one in found)
     return {
@@ -180,6 +226,8 @@ def _together(running: Running, material: Material, processes: int, seconds: flo
 def _ask(address: str, messages: list[bytes], seconds: float) -> tuple[int, float, float]:
     with check_connection(address) as connection:
         outcome = connection.closed_loop(cycle(messages), in_flight=8, seconds=seconds)
+    if outcome.permits != outcome.calls:
+        raise AnsweredWrongly(f"{address}: {outcome.denials} denials, {outcome.errors} errors, {outcome.empty} empty")
     return outcome.permits, outcome.rate, outcome.percentile(0.99)
 
 

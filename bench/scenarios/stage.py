@@ -17,16 +17,21 @@ from examples.store.processes import Processes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Length:
-    """How much of each scenario: `seconds` per measurement, `cold` tokens per measurement."""
+    """How much of each scenario: `seconds` per measurement (`through` Envoy: whole ones, wrk knows no others), `cold`
+    tokens per measurement, distinct `tokens` at most, checks of the `endurance`."""
 
     rounds: int
     seconds: float
+    through: float
     cold: int
+    tokens: int
     endurance: int
 
 
-FULL = Length(rounds=3, seconds=1.5, cold=1_500, endurance=1_000_000)
-QUICK = Length(rounds=3, seconds=1.5, cold=600, endurance=20_000)
+FULL = Length(rounds=3, seconds=1.2, through=1.0, cold=1_500, tokens=1_000_000, endurance=1_000_000)
+QUICK = Length(rounds=3, seconds=1.0, through=1.0, cold=600, tokens=10_000, endurance=60_000)
+TINY = Length(rounds=1, seconds=0.2, through=1.0, cold=40, tokens=1_000, endurance=60_000)
+"""To see that everything runs; its numbers mean nothing."""
 
 
 @contextlib.contextmanager

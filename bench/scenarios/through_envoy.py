@@ -1,24 +1,27 @@
 """The same decision through real Envoys: what it adds to a request, in CPU and in latency.
 
-`wrk` drives closed loops; the open loop is ours and counts from the intended time. CPU is that of the service's Envoy
-and of whoever decides for it, which share one core; the caller's Envoy stands on the client's.
+`wrk` drives closed loops; the open loop is ours and counts from the intended time. Both send the same requests, no two
+of a ring alike. CPU is that of the service's Envoy and of whoever decides for it, which share one core; the caller's
+Envoy stands on the client's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import cycle
+from pathlib import Path
 
 from bench import wrk
 from bench.accounting import used
-from bench.client import request_connection
+from bench.client import header_block, request_connection
 from bench.contenders import envoys, table
 from bench.contenders.table import Place, Running, Skipped
-from bench.material import BROWSER, HOST, path_of
+from bench.material import USERS, asks
 from bench.measuring import AnsweredWrongly
 from bench.report import Cell, Measure, Report, turns
 from bench.scenarios.stage import Length, stage
+from bench.traffic import BROWSER, HOST, ITEM, http1, http2, path_of
 from examples.store.client import Answer
 from examples.store.processes import Process
 from tests.e2e.edge import send_plain
@@ -31,7 +34,7 @@ _COLD = "{}, no token cache"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
+class Way:
     """Caller's Envoy, service's Envoy, and the decider behind it, if any."""
 
     port: int
@@ -51,7 +54,7 @@ def run(report: Report, length: Length) -> None:
         headers = {**dict(BROWSER), "authorization": f"Bearer {place.material.token()}"}
         for name, each in paths.items():
             _prove(place, name, each, headers)
-        rounds, measures = max(1, length.rounds - 1), _Measures(paths, headers, length.seconds)
+        rounds, measures = length.rounds, _Measures(paths, *_requests(place), length.through)
         for connections in CONNECTIONS:
             found = turns(rounds, list(paths), measures.closed(connections))
             _table(report, f"closed-{connections}", f"closed loop, {connections} connections", found)
@@ -64,20 +67,32 @@ def run(report: Report, length: Length) -> None:
 class _Measures:
     """The two ways of asking, for `turns`."""
 
-    paths: Mapping[str, Path]
-    headers: Mapping[str, str]
+    paths: Mapping[str, Way]
+    whole: Path
+    """Requests for wrk."""
+    blocks: Iterator[bytes]
+    """Requests for our own client."""
     seconds: float
 
     def closed(self, connections: int) -> Measure:
-        return lambda name, _: _closed(name, self.paths[name], self.headers, connections, self.seconds)
+        return lambda name, _: _closed(name, self.paths[name], self.whole, connections, self.seconds)
 
     def open(self, rate: float) -> Measure:
-        return lambda name, _: _open(name, self.paths[name], self.headers, rate, self.seconds)
+        return lambda name, _: _open(name, self.paths[name], self.blocks, rate, self.seconds)
 
 
-def _paths(place: Place, report: Report) -> dict[str, Path]:
+def _requests(place: Place) -> tuple[Path, Iterator[bytes]]:
+    """Those of the decision case, for both clients. The item is always the one that RBAC can look for."""
+    minted = [place.material.token(subject=f"user-{user}") for user in range(USERS)]
+    asked = asks(place.material, minted, items=(ITEM,))
+    whole = place.directory / "requests"
+    wrk.write(http1(asked), whole)
+    return whole, cycle([header_block(headers) for headers in http2(asked)])
+
+
+def _paths(place: Place, report: Report) -> dict[str, Way]:
     """Each decider with two Envoys of its own; those that can't run here are said."""
-    found: dict[str, Path] = {}
+    found: dict[str, Way] = {}
     try:
         found[NOTHING] = _path(place, NOTHING, ([], []), None)
     except Skipped as why:
@@ -85,7 +100,7 @@ def _paths(place: Place, report: Report) -> dict[str, Path]:
         return {}
     for contender in (*table.OURS, table.REGO, table.FLOOR):
         for name, settings in ((contender.name, {}), (_COLD.format(contender.name), {"token_cache_size": "0"})):
-            if settings and not contender.front:
+            if settings and contender.front != "native":
                 continue
             try:
                 running = table.start(contender, place, **settings)
@@ -98,14 +113,14 @@ def _paths(place: Place, report: Report) -> dict[str, Path]:
     return found
 
 
-def _path(place: Place, name: str, parts: tuple[list[envoys.Part], list[envoys.Part]], decider: Running | None) -> Path:
+def _path(place: Place, name: str, parts: tuple[list[envoys.Part], list[envoys.Part]], decider: Running | None) -> Way:
     file = "".join(letter if letter.isalnum() else "-" for letter in name)
     service, service_port = envoys.start_service(place, f"service-{file}", parts)
     _, port = envoys.start_caller(place, f"caller-{file}", service_port)
-    return Path(port=port, service=service, decider=None if decider is None else decider.process)
+    return Way(port=port, service=service, decider=None if decider is None else decider.process)
 
 
-def _prove(place: Place, name: str, path: Path, headers: Mapping[str, str]) -> None:
+def _prove(place: Place, name: str, path: Way, headers: Mapping[str, str]) -> None:
     """Whoever decides lets the right request through and refuses what this caller may not do."""
     if (status := _ask(path, path_of(7), headers).status) != 200:
         raise AnsweredWrongly(f"{name} answered the right request with {status}")
@@ -120,14 +135,13 @@ def _prove(place: Place, name: str, path: Path, headers: Mapping[str, str]) -> N
             raise AnsweredWrongly(f"{name} answered {what} with {answer.status}")
 
 
-def _ask(path: Path, target: str, headers: Mapping[str, str]) -> Answer:
+def _ask(path: Way, target: str, headers: Mapping[str, str]) -> Answer:
     return send_plain(path.port, "GET", target, {"Host": HOST, **headers})
 
 
-def _closed(name: str, path: Path, headers: Mapping[str, str], connections: int, seconds: float) -> dict[str, float]:
+def _closed(name: str, path: Way, whole: Path, connections: int, seconds: float) -> dict[str, float]:
     before = _cpu(path)
-    url = f"http://127.0.0.1:{path.port}{path_of(7)}"
-    result = wrk.run(url, {"Host": HOST, **headers}, connections=connections, seconds=seconds)
+    result = wrk.run(f"http://127.0.0.1:{path.port}", whole, connections=connections, seconds=seconds)
     after = _cpu(path)
     _some_passed(name, result.failed, result.requests)
     return {
@@ -139,10 +153,10 @@ def _closed(name: str, path: Path, headers: Mapping[str, str], connections: int,
     }
 
 
-def _open(name: str, path: Path, headers: Mapping[str, str], rate: float, seconds: float) -> dict[str, float]:
-    with request_connection(f"127.0.0.1:{path.port}", dict(headers), path=path_of(7), host=HOST) as connection:
+def _open(name: str, path: Way, blocks: Iterator[bytes], rate: float, seconds: float) -> dict[str, float]:
+    with request_connection(f"127.0.0.1:{path.port}", {}, path=path_of(7), host=HOST) as connection:
         before = _cpu(path)
-        outcome = connection.open_loop(repeat(b""), rate=rate, seconds=seconds)
+        outcome = connection.open_loop(blocks, rate=rate, seconds=seconds)
         after = _cpu(path)
     _some_passed(name, outcome.calls - outcome.permits, outcome.calls)
     return {
@@ -160,11 +174,11 @@ def _some_passed(name: str, failed: int, requests: int) -> None:
         raise AnsweredWrongly(f"{name}: all of {requests} requests failed")
 
 
-def _cpu(path: Path) -> tuple[float, float]:
+def _cpu(path: Way) -> tuple[float, float]:
     return used(path.service.pid).cpu, used(path.decider.pid).cpu if path.decider else 0.0
 
 
-def _numbers(before: tuple[float, float], after: tuple[float, float], requests: int, path: Path) -> dict[str, float]:
+def _numbers(before: tuple[float, float], after: tuple[float, float], requests: int, path: Way) -> dict[str, float]:
     envoy, decider = ((late - early) / requests * 1e6 for early, late in zip(before, after, strict=True))
     pids = [path.service.pid, *([path.decider.pid] if path.decider else [])]
     return {"envoy": envoy, "decider": decider, "rss": used(*pids).resident / 1e6}
