@@ -115,19 +115,14 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def is_field_text(text: str) -> bool:
-    """Whether a header's value, or several joined, hold no control character (RFC 9110 §5.5)."""
+def field_size(text: str) -> int:
+    """Bytes of a header's value, or of several joined; -1 with a control character in it (RFC 9110 §5.5)."""
     if text.isascii():
         # Octets are deleted in bulk: for a token's length that takes a fifth of the expression's time.
-        return not text.encode("ascii").translate(None, _FIELD_OCTETS)
-    return not _CONTROL.search(text)
+        return -1 if text.encode("ascii").translate(None, _FIELD_OCTETS) else len(text)
+    return -1 if _CONTROL.search(text) else len(text.encode())
 
 
 def is_lookalike(name: str) -> bool:
     """Whether a folded name may pass for one of ours: it has our prefix, or a `_` that readers take for `-`."""
     return "_" in name or name.startswith(OWN_PREFIX)
-
-
-def size_of(text: str) -> int:
-    """Bytes of UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from authz.model.errors import Refused
-from authz.model.headers import Headers, fold_name, is_field_text, is_token, size_of
+from authz.model.headers import Headers, field_size, fold_name, is_token
 from authz.model.host import Authority
 from authz.model.light import light_value
 from authz.model.path import RequestPath, parse_path
@@ -202,13 +202,13 @@ def _judge(headers: Headers, limits: Limits) -> tuple[int, int]:
     # Joined text is made of token characters exactly when each name is; only an empty name could hide in it.
     if "" in names or not is_token(all_names):
         raise _malformed("a header name is no token (RFC 9110 §5.1)")
-    all_values = "".join(values)
-    if not is_field_text(all_values):
+    values_size = field_size("".join(values))
+    if values_size < 0:
         raise _malformed("a header value holds a control character (RFC 9110 §5.5)")
     # Names are ASCII by now; only a repeated one counts more than once.
     repeated = len(values) != len(names)
     size = sum(len(name) * len(headers.get_all(name)) for name in names) if repeated else len(all_names)
-    return len(values), size_of(all_values) + size
+    return len(values), values_size + size
 
 
 def _upgrade(headers: Headers) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from authz.model.headers import OWN_PREFIX
@@ -37,7 +37,10 @@ _PLAIN: Final = re.compile(r"(?! )[ -$&-~]*(?<! )")
 _REMEMBERED: Final = 512
 """Characters: what is longer is read anew, so that texts fill no memory."""
 
+_NAME_OF: Final = itemgetter(0)
+
 Headers = tuple[tuple[str, str], ...]
+_NO_HEADERS: Final[Headers] = ()
 
 
 def mutations(
@@ -49,13 +52,17 @@ def mutations(
     via = alternative.workload_via
     workload = None if via is None else workload_of(via)(scene)
     workload = workload if isinstance(workload, Workload) else None
-    headers = _identity(user, workload, route)
-    for name, get in plan.identity[index]:
-        text = _text(get(scene))
-        if text is not None:
-            headers.append((name, text))
+    headers: Headers = (
+        (ROUTE, route),
+        *(_NO_HEADERS if user is None else _of_user(user)),
+        *(_NO_HEADERS if workload is None else ((WORKLOAD, str(workload.id)),)),
+    )
+    own = plan.identity[index]
+    if own:
+        texts = [(name, _text(get(scene))) for name, get in own]
+        headers = (*headers, *((name, text) for name, text in texts if text is not None))
     withheld = _withheld(plan, scene, user=user is not None, jwt_svid=_used_jwt_svid(alternative, scene))
-    return tuple(headers), _removed(removable, headers, withheld, scene), user, workload
+    return headers, _removed(removable, headers, withheld, scene), user, workload
 
 
 def bare_mutations(
@@ -76,24 +83,16 @@ def header_text(text: str) -> str:
     return "%20" * start + "".join(map(_encoded, inner)) + "%20" * (len(text) - start - len(inner))
 
 
-def _identity(user: User | None, workload: Workload | None, route: str) -> list[tuple[str, str]]:
-    headers = [(ROUTE, route)]
-    if user is not None:
-        headers.append((SUBJECT, _shown(user.subject)))
-        headers.append((ISSUER, _shown(user.issuer_url)))
-        if user.scope_text:
-            headers.append((SCOPES, _shown(user.scope_text)))
-    if workload is not None:
-        headers.append((WORKLOAD, str(workload.id)))
-    return headers
+def _of_user(user: User) -> Headers:
+    short = len(user.scope_text) <= _REMEMBERED
+    return (_user_headers if short else _user_headers.__wrapped__)(user.subject, user.issuer_url, user.scope_text)
 
 
-def _shown(text: str) -> str:
-    return _remembered_text(text) if len(text) <= _REMEMBERED else header_text(text)
-
-
-_remembered_text: Final = lru_cache(maxsize=4096)(header_text)
-"""The subjects, issuers and scopes of the moment come again and again."""
+@lru_cache(maxsize=4096)
+def _user_headers(subject: str, issuer: str, scopes: str) -> Headers:
+    """The users of the moment come again and again."""
+    headers = ((SUBJECT, header_text(subject)), (ISSUER, header_text(issuer)))
+    return (*headers, (SCOPES, header_text(scopes))) if scopes else headers
 
 
 def _withheld(plan: RoutePlan, scene: Scene, *, user: bool, jwt_svid: bool) -> tuple[str, ...]:
@@ -122,12 +121,10 @@ def _used_jwt_svid(alternative: Alternative, scene: Scene) -> bool:
     return Via.JWT_SVID in alternative.vias and isinstance(scene.jwt_svid, Workload)
 
 
-def _removed(
-    removable: frozenset[str], headers: Sequence[tuple[str, str]], withheld: tuple[str, ...], scene: Scene
-) -> tuple[str, ...]:
+def _removed(removable: frozenset[str], headers: Headers, withheld: tuple[str, ...], scene: Scene) -> tuple[str, ...]:
     """The names that are always removed, then what the request itself shows in other spellings, then what is
     withheld; each once."""
-    names = tuple([name for name, _ in headers])
+    names = tuple(map(_NAME_OF, headers))
     shown = scene.request.headers.lookalikes
     if not shown:
         return _usual_removals(removable, names, withheld)

@@ -8,6 +8,7 @@ times that it replaces: `append` false, `append_action` overwrite-or-add, `keep_
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from authz.model.decision import Permit
@@ -26,7 +27,10 @@ _HEADER: Final = tag(1)
 _KEY: Final = tag(1)
 _VALUE: Final = tag(2)
 
-_KEPT_VALUE: Final = 512
+_NAME_OF: Final = itemgetter(0)
+_VALUE_OF: Final = itemgetter(1)
+
+_KEPT_VALUES: Final = 1024
 _KEPT_REMOVALS: Final = 16 * 1024
 """Characters: what is longer is a client's own writing, and to keep it would fill the memory."""
 
@@ -50,27 +54,33 @@ def allow(permit: Permit, metadata: bytes, decision_id: str) -> bytes:
     """The serialised answer; raises `NotSendable`."""
     if not is_decision_id(decision_id):
         raise NotSendable("the decision id is no short token")
-    names = tuple([name for name, _ in permit.set_headers])
-    parts = [
-        _set(name, value) if len(value) <= _KEPT_VALUE else _written(name, value)
-        for name, value in permit.set_headers
-        if name != DECISION_ID_HEADER
-    ]
-    parts.append(_decision_id(decision_id))
-    short = len("".join(permit.remove_headers)) <= _KEPT_REMOVALS
-    parts.append((_removals if short else _removals.__wrapped__)(permit.remove_headers, names))
-    return _STATUS_OK + field(_OK_RESPONSE, b"".join(parts)) + field(_DYNAMIC_METADATA, metadata)
+    headers, removed = permit.set_headers, permit.remove_headers
+    kept = len("".join(map(_VALUE_OF, headers))) <= _KEPT_VALUES
+    short = len("".join(removed)) <= _KEPT_REMOVALS
+    body = b"".join(
+        (
+            *map(_set if kept else _written, headers),
+            _decision_id(decision_id),
+            (_removals if short else _removals.__wrapped__)(removed, tuple(map(_NAME_OF, headers))),
+        )
+    )
+    return _STATUS_OK + field(_OK_RESPONSE, body) + field(_DYNAMIC_METADATA, metadata)
 
 
-def _written(name: str, value: str) -> bytes:
-    """One header that replaces."""
-    check_value(value)
-    header = _key(name) + field(_VALUE, value.encode())
-    return field(_HEADERS, field(_HEADER, header) + _REPLACE)
+def _written(header: tuple[str, str]) -> bytes:
+    """One header that replaces; nothing for the decision's id, which is ours to set."""
+    name, value = header
+    return b"" if name == DECISION_ID_HEADER else _replaced(name, value)
 
 
 _set: Final = lru_cache(maxsize=4096)(_written)
 """Routes, issuers, workloads and the subjects of the moment come again and again."""
+
+
+def _replaced(name: str, value: str) -> bytes:
+    check_value(value)
+    header = _key(name) + field(_VALUE, value.encode())
+    return field(_HEADERS, field(_HEADER, header) + _REPLACE)
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +90,7 @@ def _key(name: str) -> bytes:
     return field(_KEY, name.encode())
 
 
-_decision_id: Final = framed(lambda decision_id: _written(DECISION_ID_HEADER, decision_id))
+_decision_id: Final = framed(lambda decision_id: _replaced(DECISION_ID_HEADER, decision_id))
 
 
 @lru_cache(maxsize=1024)

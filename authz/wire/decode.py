@@ -7,14 +7,15 @@ the message can be read: grammar is `parse_request`'s duty. Raises nothing but `
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from authz.model.errors import Refused
-from authz.model.headers import Headers, Judged, fold_name, is_field_text, is_lookalike, is_token, size_of
+from authz.model.headers import Headers, Judged, field_size, fold_name, is_lookalike, is_token
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits, Peer, RawRequest, RequestView
 from authz.wire.pb import check_pb2 as pb
@@ -105,10 +106,10 @@ class _Lines:
     soon back. Any thread may use it.
     """
 
-    __slots__ = ("_known", "_raw", "look_up")
+    __slots__ = ("_known", "_value", "look_up")
 
-    def __init__(self, *, raw: bool) -> None:
-        self._raw = raw
+    def __init__(self, value: Callable[[pb.HeaderValue], str]) -> None:
+        self._value = value
         self._known: dict[bytes, _Line] = {}
         self.look_up = self._known.get
 
@@ -117,13 +118,11 @@ class _Lines:
         entry = _read_header(octets)
         key = entry.key
         name, room, lookalike, kept = _known_name(key) if len(key) <= _KNOWN_LINE else _judged_name(key)
+        line: _Line = _PSEUDO
         if room:
-            raw = entry.raw_value if self._raw else b""
-            value = raw.decode("utf-8", _SANITISE) if raw else entry.value
-            size = room + size_of(value) if room > 0 and is_field_text(value) else -1
-            line: _Line = (name, (value,), size, lookalike)
-        else:
-            line = _PSEUDO
+            value = self._value(entry)
+            size = field_size(value)
+            line = (name, (value,), room + size if room > 0 and size >= 0 else -1, lookalike)
         if kept and len(octets) <= _KNOWN_LINE:
             if len(self._known) >= _KNOWN_LINES:
                 self._known.clear()
@@ -144,8 +143,13 @@ _known_name: Final = lru_cache(maxsize=1024)(_judged_name)
 _read_header: Final = pb.HeaderValue.FromString
 
 
-_RAW: Final = _Lines(raw=True)
-_JOINED: Final = _Lines(raw=False)
+def _raw_value(entry: pb.HeaderValue) -> str:
+    octets = entry.raw_value
+    return octets.decode("utf-8", _SANITISE) if octets else entry.value
+
+
+_RAW: Final = _Lines(_raw_value)
+_JOINED: Final = _Lines(attrgetter("value"))
 
 
 def _collected(entries: Sequence[bytes], lines: _Lines, limits: Limits, *, joined: bool) -> Headers:

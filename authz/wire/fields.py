@@ -26,6 +26,8 @@ def varint(number: int) -> bytes:
     """A non-negative number in base 128, least significant group first."""
     if number < 128:
         return _ONE_BYTE[number]
+    if number < 128 * 128:
+        return (number & 127 | 128 | number >> 7 << 8).to_bytes(2, "little")
     groups = bytearray()
     while number > 127:
         groups.append(number & 127 | 128)

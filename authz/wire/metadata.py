@@ -28,13 +28,13 @@ def metadata(decision: Decision, *, decision_id: str, revision: str, transport: 
     reason = ALLOWED if isinstance(decision, Permit) else decision.reason.code
     return (
         (_decision_id(decision_id) if decision_id else b"")
-        + _ground(decision.route, decision.policy, revision, reason, transport.value)
+        + _ground(decision.route, decision.policy, revision, reason, transport)
         + _who("" if user is None else user.subject_hash, "" if workload is None else str(workload.id))
     )
 
 
 @lru_cache(maxsize=4096)
-def _ground(route: str, policy: str, revision: str, reason: str, transport: str) -> bytes:
+def _ground(route: str, policy: str, revision: str, reason: str, transport: Transport) -> bytes:
     """What comes from policies and the mesh: there is little of it, and the bytes are always the same."""
     return b"".join(
         (
@@ -42,7 +42,7 @@ def _ground(route: str, policy: str, revision: str, reason: str, transport: str)
             _entry("policy", policy),
             _entry("policy_revision", revision),
             _entry("reason", reason),
-            _entry("transport", transport),
+            _entry("transport", transport.value),
         )
     )
 
