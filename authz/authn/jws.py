@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from authz.authn.encoding import EncodingError, decode_segment, outside_alphabet, read_json_object
 from authz.authn.keys import MAX_KEY_ID_LENGTH
 from authz.model.errors import Refused
+from authz.model.light import light_value
 from authz.model.reason import Reason
 
 FORBIDDEN: Final = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
@@ -36,7 +37,8 @@ class Header:
     typ: str | None
 
 
-class Compact(NamedTuple):
+@light_value
+class Compact:
     """The parts of one token: `signed` are the octets that the signature covers. Nothing is verified."""
 
     header: Header
