@@ -3,7 +3,7 @@
 Owns what may be taken over, and when: a file that says the same bytes under the same name, if nothing but policies
 stands in it and nothing was wrong with it; a policy as compiled, if its text was taken over and so was all that the
 platform says. Both depend on nothing else, so that a load that remembers gives exactly what it gives without. Must not
-keep what the directory no longer holds, nor remember anything of files with faults: they are judged anew.
+keep what the directory no longer holds, nor remember a file whose reading found a fault: it is judged anew.
 """
 
 from __future__ import annotations
