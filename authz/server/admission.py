@@ -7,15 +7,20 @@ allow (`failure_mode_allow`); what is refused here is answered with an `overload
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 
 class Admission:
-    """A counter with a limit. `enter` never waits; whoever entered must `leave` exactly once."""
+    """A counter with a limit. `enter` never waits; whoever entered must `leave` exactly once.
 
-    def __init__(self, limit: int) -> None:
+    `besides` says how many a front has in hand without asking here: the count shows them.
+    """
+
+    def __init__(self, limit: int, *, besides: Callable[[], int] = lambda: 0) -> None:
         if limit < 1:
             raise ValueError("at least one check must be admitted")
         self._limit = limit
+        self._besides = besides
         self._count = 0
         self._changed = threading.Condition()
 
@@ -26,7 +31,7 @@ class Admission:
     @property
     def count(self) -> int:
         """Checks at work or waiting right now."""
-        return self._count
+        return self._count + self._besides()
 
     def enter(self) -> bool:
         """Whether one more check may come in."""

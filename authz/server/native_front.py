@@ -16,15 +16,16 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from authz.server.admission import Admission
 from authz.server.front import Answering, ListenError, Listening
 from authz.server.native_health import HEALTH_CHECK, HEALTH_WATCH, NativeHealth
+from authz.server.standing import FEWEST, StandingQueue
 from authz.server.unix_socket import SocketPath
 from authz.wire.reflection import METHOD_PATH
 
@@ -39,10 +40,13 @@ _RESOURCE_EXHAUSTED: Final = 8
 _INTERNAL: Final = 13
 
 _BATCH: Final = 64
+_IN_SIGHT: Final = 4096
 _WAIT_MS: Final = 200
 """A receive without a limit would hold back all but one thread when the front is closed."""
 _IO_THREADS: Final = 1
 """One is enough for several times what one interpreter can answer (measured; docs/performance.md)."""
+_TURN: Final = 0.000_25
+"""Seconds of work after which what has come meanwhile is looked at; looking costs 5 µs."""
 _DIED: Final = 70
 _UNIX: Final = "unix:"
 _POLL: Final = 0.01
@@ -57,14 +61,8 @@ class NativeOptions:
     waiting: int = 256
 
 
-@dataclass(slots=True, kw_only=True)
-class _Call:
-    """One check between its arrival and its answer."""
-
-    id: int
-    message: bytes
-    remaining: float | None
-    arrived: float
+_Held = tuple[bytes, float | None, float]
+"""A check that waits: its message, the seconds that its caller waited still when it came, and when it came."""
 
 
 def suits(address: str) -> bool:
@@ -100,8 +98,10 @@ class NativeFront:
         self._service = service
         self._options = options
         self._on_death = on_death
-        self.admission = Admission(options.threads + options.waiting)
         self._doors: list[_Door] = []
+        self.admission = Admission(
+            options.threads + options.waiting, besides=lambda: sum(door.waiting for door in self._doors)
+        )
         self._threads: ThreadPoolExecutor | None = None
 
     def start(self) -> tuple[Listening, ...]:
@@ -143,33 +143,6 @@ class NativeFront:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Calls that wait for their turn or for a thread, so that one that is cancelled meanwhile is not worked on."""
-
-    cancelled: set[int] = field(default_factory=set)
-    waiting: set[int] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, call: int) -> None:
-        with self.lock:
-            self.waiting.add(call)
-
-    def cancel(self, call: int) -> None:
-        with self.lock:
-            if call in self.waiting:
-                self.cancelled.add(call)
-
-    def take(self, call: int) -> bool:
-        """Whether somebody still waits for the call."""
-        with self.lock:
-            self.waiting.discard(call)
-            if call in self.cancelled:
-                self.cancelled.discard(call)
-                return False
-            return True
-
-
 class _Door:
     """One address: a native front, the thread that receives from it, and what is under way."""
 
@@ -188,10 +161,14 @@ class _Door:
         self._on_death = on_death
         self._front: NativeGrpcFront | None = None
         self._path: SocketPath | None = None
-        self._backlog: deque[_Call] = deque()
-        self._pending = _Pending()
+        self._backlog: OrderedDict[int, _Held] = OrderedDict()
+        """By call, in order of arrival. Only the receiving thread touches it."""
+        self._handed: dict[int, bool] = {}
+        """Calls that wait for a thread of the pool. Each operation on it is atomic."""
+        self._standing = StandingQueue(admission.limit)
+        self._busy = False
         self._receiver = threading.Thread(target=self._receive, name=f"receive {address}", daemon=True)
-        self._quiet_since = time.monotonic()
+        self._quiet_since = self._worked_until = time.monotonic()
         self.health = NativeHealth()
 
     def open(self) -> Listening:
@@ -218,7 +195,12 @@ class _Door:
 
     def idle(self) -> bool:
         """Nothing has come for a moment, so that nothing is on its way through the native queue either."""
-        return not self._backlog and time.monotonic() - self._quiet_since > _POLL
+        return self.waiting == 0 and time.monotonic() - self._quiet_since > _POLL
+
+    @property
+    def waiting(self) -> int:
+        """Checks that the receiving thread has to deal with, the one at work included."""
+        return len(self._backlog) + self._busy
 
     def close(self) -> None:
         front, self._front = self._front, None
@@ -252,24 +234,40 @@ class _Door:
                 events = front.recv_batch_details(_BATCH, 0 if self._backlog else _WAIT_MS)
                 if events is None:
                     break
-                for event in events:
-                    self._take(front, event)
-                self._work(front)
+                if events:
+                    self._busy = True
+                    self._take(front, events)
+                    if len(events) == _BATCH and len(self._backlog) < _IN_SIGHT:
+                        continue  # What the library still holds is part of the queue: first see it.
+                if self._backlog:
+                    self._work(front)
+                self._busy = bool(self._backlog)
         except BaseException:  # noqa: BLE001 - nothing may keep a dead door open
             if self._front is not None:
                 self._on_death(_DIED)
 
-    def _take(self, front: NativeGrpcFront, event: tuple[Any, ...]) -> None:
-        _, call, method, payload, _, details = event
-        self._quiet_since = time.monotonic()
-        if payload is None:
-            self._pending.cancel(call)
-            self.health.forget(call)
-        elif method == _CHECK:
-            remaining = None if details is None else details[2]
-            self._pending.add(call)
-            self._backlog.append(_Call(id=call, message=payload, remaining=remaining, arrived=self._quiet_since))
-        elif method == _HEALTH:
+    def _take(self, front: NativeGrpcFront, events: list[tuple[Any, ...]]) -> None:
+        """Checks into the backlog; the rest is dealt with here."""
+        backlog = self._backlog
+        self._quiet_since = arrived = time.monotonic()
+        if self._standing.stands and not backlog:
+            self._standing.rested(arrived - self._worked_until)
+        for _, call, method, payload, _, details in events:
+            if payload is None:
+                self._forget(call)
+            elif method == _CHECK:
+                backlog[call] = (payload, None if details is None else details[2], arrived)
+            else:
+                self._ask_health(front, call, method, payload)
+
+    def _forget(self, call: int) -> None:
+        """Whoever asked has gone: nothing is worked on for it."""
+        self._backlog.pop(call, None)
+        self._handed.pop(call, None)
+        self.health.forget(call)
+
+    def _ask_health(self, front: NativeGrpcFront, call: int, method: int, payload: bytes) -> None:
+        if method == _HEALTH:
             state = self.health.answer(payload)
             if state is None:
                 front.fail(call, _NOT_FOUND, "unknown service")
@@ -279,78 +277,79 @@ class _Door:
             front.fail(call, _RESOURCE_EXHAUSTED, "too many watchers")
 
     def _work(self, front: NativeGrpcFront) -> None:
-        """Refuse what is over the bound, newest first served last: the surplus is answered at once. Then one call."""
-        while len(self._backlog) > self._admission.limit - self._admission.count:
-            surplus = self._backlog.pop()
-            if self._pending.take(surplus.id):
-                self._reply(front, surplus.id, self._service.overloaded)
-        for _ in range(min(len(self._backlog), _BATCH)):
-            self._judge(front, self._backlog.popleft())
+        """Refuse those that are too many, then answer for a moment. While the queue stands the newest is answered first
+        and the oldest refused: oldest first, everything that is accepted would have waited as long as is allowed."""
+        backlog, standing = self._backlog, self._standing
+        start = now = time.monotonic()
+        if standing.stands or len(backlog) > FEWEST:
+            for _ in range(len(backlog) - standing.places(len(backlog), now)):
+                call, _ = backlog.popitem(last=False)
+                self._refuse(front, call)
+            start = now = time.monotonic()
+        end = now + _TURN
+        judged = 0
+        while backlog and now < end:
+            call, held = backlog.popitem(last=standing.stands)
+            self._judge(front, call, held, now)
+            judged += 1
+            now = time.monotonic()
+        standing.worked(judged, now - start)
+        self._worked_until = now
 
-    def _judge(self, front: NativeGrpcFront, call: _Call) -> None:
-        if not self._pending.take(call.id):
-            return
-        if _gone(call):
-            self._reply(front, call.id, self._service.last_resort)
-        elif not self._admission.enter():
-            self._reply(front, call.id, self._service.overloaded)
-        elif self._answered_at_once(front, call):
-            self._admission.leave()
-        else:
-            self._pending.add(call.id)
-            self._threads.submit(self._later, front, call)
-
-    def _answered_at_once(self, front: NativeGrpcFront, call: _Call) -> bool:
-        """Whether the call needed nothing from outside; if it does, it may block."""
+    def _judge(self, front: NativeGrpcFront, call: int, held: _Held, now: float) -> None:
+        """Answer what needs nothing from outside; what does, may block, and goes to the threads."""
+        message, remaining, arrived = held
+        if remaining is not None:
+            remaining -= now - arrived
+            if remaining <= 0:
+                self._reply(front, call, b"")
+                return
         try:
-            answer = self._service.answer_at_once(call.message, remaining=_remaining(call), arrived=call.arrived)
+            answer = self._service.answer_at_once(message, remaining=remaining, arrived=arrived)
         except BaseException:  # noqa: BLE001 - the service is total; should it not be, nobody may wait for ever
             answer = b""
-        if answer is None:
-            return False
-        self._reply(front, call.id, lambda: answer)
-        return True
+        if answer is not None:
+            self._reply(front, call, answer)
+        elif self._admission.enter():
+            self._handed[call] = True
+            self._threads.submit(self._later, front, call, held)
+        else:
+            self._refuse(front, call)
 
-    def _later(self, front: NativeGrpcFront, call: _Call) -> None:
-        """On a thread of the pool."""
+    def _later(self, front: NativeGrpcFront, call: int, held: _Held) -> None:
+        """On a thread of the pool. Whoever takes the call out of `_handed` decides what becomes of it."""
+        message, remaining, arrived = held
         try:
-            if not self._pending.take(call.id) or _gone(call):
-                self._reply(front, call.id, self._service.last_resort)
+            if not self._handed.pop(call, False):
                 return
-            self._reply(
-                front,
-                call.id,
-                lambda: self._service.answer(call.message, remaining=_remaining(call), arrived=call.arrived),
-            )
+            if remaining is not None:
+                remaining -= time.monotonic() - arrived
+                if remaining <= 0:
+                    self._reply(front, call, b"")
+                    return
+            self._reply(front, call, self._service.answer(message, remaining=remaining, arrived=arrived))
+        except BaseException:  # noqa: BLE001 - as in `_reply`
+            front.fail(call, _INTERNAL, "internal error")
         finally:
             self._admission.leave()
 
-    def _reply(self, front: NativeGrpcFront, call: int, make: Callable[[], bytes]) -> None:
-        """Answer with non-empty bytes or, if even the last resort is none, with an error."""
+    def _refuse(self, front: NativeGrpcFront, call: int) -> None:
         try:
-            front.respond(call, _checked(make(), self._service))
-        except BaseException:  # noqa: BLE001 - an empty answer would be an allow
+            self._reply(front, call, self._service.overloaded())
+        except BaseException:  # noqa: BLE001 - as in `_reply`
             front.fail(call, _INTERNAL, "internal error")
 
-
-def _checked(answer: object, service: Answering) -> bytes:
-    """The answer if it is one; Envoy takes an empty message for an allow."""
-    if type(answer) is bytes and answer:
-        return answer
-    last = service.last_resort()
-    if type(last) is not bytes or not last:
-        raise TypeError("there is no answer")
-    return last
-
-
-def _gone(call: _Call) -> bool:
-    remaining = _remaining(call)
-    return remaining is not None and remaining <= 0
-
-
-def _remaining(call: _Call) -> float | None:
-    """Seconds that the caller still waits, the time in our own queue counted."""
-    return None if call.remaining is None else call.remaining - (time.monotonic() - call.arrived)
+    def _reply(self, front: NativeGrpcFront, call: int, answer: object) -> None:
+        """Answer with non-empty bytes or, if even the last resort is none, with an error: Envoy takes an empty message
+        for an allow."""
+        try:
+            if type(answer) is not bytes or not answer:
+                answer = self._service.last_resort()
+                if type(answer) is not bytes or not answer:
+                    raise TypeError("there is no answer")
+            front.respond(call, answer)
+        except BaseException:  # noqa: BLE001 - whatever it is, no call stays open
+            front.fail(call, _INTERNAL, "internal error")
 
 
 def _system_text(error: Exception) -> str:

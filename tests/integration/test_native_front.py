@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -239,12 +240,73 @@ def test_a_call_that_was_given_up_is_not_worked_on(start: Start) -> None:
         given_up = channel.unary_unary(METHOD_PATH).future(check_message(), timeout=10)
         until(lambda: front.admission.count == 2)
         given_up.cancel()
-        until(lambda: bool(front._doors[0]._pending.cancelled))
+        until(lambda: not front._doors[0]._handed)
         release.set()
         assert first.result() == b"done"
     assert front.admission.wait_until_idle(5)
     assert answers.answered == 1
-    assert not front._doors[0]._pending.cancelled
+    channel.close()
+
+
+def test_a_full_pool_doesnt_hold_up_what_needs_none(start: Start) -> None:
+    """Guard 3: whoever waits for the outside takes no place from those who don't."""
+    release = threading.Event()
+    turns = iter([None, None, None, b"quick"])
+    _, port = start(Answers(lambda: next(turns), lambda: release.wait(10) and b"slow"), threads=1, waiting=1)
+
+    channel, check = caller(f"127.0.0.1:{port}")
+    with ThreadPoolExecutor(3) as pool:
+        calls = [pool.submit(check, check_message(), timeout=10) for _ in range(3)]
+        until(lambda: sum(call.done() for call in calls) == 1)
+        assert check(check_message(), timeout=5) == b"quick"
+        release.set()
+        assert sorted(call.result() for call in calls) == [b"overloaded", b"slow", b"slow"]
+    channel.close()
+
+
+def test_a_queue_that_stands_is_cut_short_with_answers(start: Start) -> None:
+    """Guard 3: what the library holds counts too. Hundreds at once: a few are checked, the others hear `overloaded`
+    long before they would have been."""
+    answers = Answers(lambda: time.sleep(0.005) or b"checked")
+    _, port = start(answers)
+
+    channel, _ = caller(f"127.0.0.1:{port}")
+    send = channel.unary_unary(METHOD_PATH).future
+    begun = time.monotonic()
+    calls = [send(check_message(), timeout=10) for _ in range(400)]
+    results = [call.result() for call in calls]
+    took = time.monotonic() - begun
+
+    assert set(results) == {b"checked", b"overloaded"}
+    assert results.count(b"overloaded") > 200
+    assert took < 400 * 0.005
+    channel.close()
+
+
+def test_a_call_given_up_before_its_turn_is_not_worked_on(start: Start) -> None:
+    """Guard 3: while the receiving thread is busy with another."""
+    release, begun = threading.Event(), threading.Semaphore(0)
+
+    def act() -> bytes:
+        begun.release()
+        release.wait(10)
+        return b"done"
+
+    front, port = start(Answers(act))
+    channel, check = caller(f"127.0.0.1:{port}")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(check, check_message(), timeout=10)
+        assert begun.acquire(timeout=5)
+        given_up = channel.unary_unary(METHOD_PATH).future(check_message(), timeout=10)
+        second = pool.submit(check, check_message(), timeout=10)
+        time.sleep(0.1)
+        given_up.cancel()
+        time.sleep(0.1)
+        release.set()
+        assert (first.result(), second.result()) == (b"done", b"done")
+    until(lambda: front.admission.count == 0)
+    assert begun.acquire(timeout=5)
+    assert not begun.acquire(timeout=0.1)
     channel.close()
 
 
