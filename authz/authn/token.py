@@ -155,17 +155,23 @@ def _verified(claims: Mapping[str, Any], settings: IssuerSettings) -> VerifiedTo
     return VerifiedToken(settings.name, claims, audiences, claims["exp"])
 
 
+def valid_from(claims: Mapping[str, Any], settings: IssuerSettings) -> float:
+    """From when on steps 10 and 11 hold for a token of these checked claims."""
+    not_before = claims.get("nbf")
+    start: float = claims["iat"] if not_before is None else max(claims["iat"], not_before)
+    return start - settings.clock_skew
+
+
 def recheck(claims: Mapping[str, Any], settings: IssuerSettings, presented: PresentedToken, *, now: float) -> None:
     """The steps that hold for one moment and one request: asked of a remembered token's claims each time; raises
     `Refused`.
     """
-    skew = settings.clock_skew
-    expires_at, issued_at, not_before = claims["exp"], claims["iat"], claims.get("nbf")
+    expires_at, issued_at = claims["exp"], claims["iat"]
     # 9. Not expired: on or after `exp` is too late (RFC 7519 §4.1.4).
-    if now >= expires_at + skew:
+    if now >= expires_at + settings.clock_skew:
         raise Refused(Reason.TOKEN_EXPIRED, "exp has passed (RFC 7519 §4.1.4)")
     # 10. Already valid (RFC 7519 §4.1.5). 11. Not issued in the future (RFC 9068 §2.2).
-    if now < issued_at - skew or (not_before is not None and now < not_before - skew):
+    if now < valid_from(claims, settings):
         raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future (RFC 7519 §4.1.5)")
     # 12. It doesn't live longer than the issuer may grant.
     if expires_at - issued_at > settings.max_lifetime:

@@ -36,12 +36,14 @@ Value = TypeVar("Value", bound=_Entry)
 class CachedToken:
     """The user of a verified token, with the revisions of the settings and keys that verified it.
 
-    `until` is in seconds since the epoch: from then on the entry is no longer used.
+    `since` and `until` are in seconds since the epoch. Before `since` the token isn't valid. From `until` on, which is
+    never later than its end, the entry is no longer used.
     """
 
     user: User
     settings: str
     keys: str
+    since: float
     until: float
     _marks: Marks | None = field(default=None, init=False, repr=False)
 

@@ -17,7 +17,7 @@ from authz.authn.extract import PresentedToken, Scheme, bearer, bearer_again, be
 from authz.authn.jws import is_jws
 from authz.authn.keys import KeySet, VerificationKey
 from authz.authn.nonce import make_nonce
-from authz.authn.token import check_still_active, peek, recheck, verify, verify_introspected
+from authz.authn.token import check_still_active, peek, recheck, valid_from, verify, verify_introspected
 from authz.authn.verified import VerifiedToken
 from authz.engine.examination import Examination
 from authz.engine.ports import IssuerKeys, Outside
@@ -113,9 +113,10 @@ class Users:
         if entry.keys != INTROSPECTED and self._keys.keys(settings).revision != entry.keys:
             self._tokens.reject(digest)
             return None
-        if presented.scheme is Scheme.DPOP:
+        # All else that `recheck` asks is settled: the entry's time ends with the token's, and its settings are these.
+        if presented.scheme is Scheme.DPOP or entry.user.bound or exam.now < entry.since:
             presented = self._with_proof(presented, exam)
-        recheck(entry.user.claims, settings, presented, now=exam.now)
+            recheck(entry.user.claims, settings, presented, now=exam.now)
         return Judged(entry, settings, presented)
 
     # --- JWTs ---
@@ -172,7 +173,8 @@ class Users:
         keys: str,
         until: float,
     ) -> Judged:
-        entry = CachedToken(user_of(token, settings), settings.revision, keys, until)
+        since = valid_from(token.claims, settings)
+        entry = CachedToken(user_of(token, settings), settings.revision, keys, since, until)
         self._tokens.put(digest, entry)
         return Judged(entry, settings, presented)
 

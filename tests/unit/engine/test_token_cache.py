@@ -35,7 +35,9 @@ def entry() -> CachedToken:
 def entry_of(text: str) -> CachedToken:
     presented = PresentedToken(scheme=Scheme.BEARER, token=text)
     token = verify(peek(presented, limit=8192), SETTINGS, KEYS.find, presented, now=NOW)
-    return CachedToken(user=user_of(token, SETTINGS), settings=SETTINGS.revision, keys=KEYS.revision, until=NOW + 60)
+    return CachedToken(
+        user=user_of(token, SETTINGS), settings=SETTINGS.revision, keys=KEYS.revision, since=NOW - 90, until=NOW + 60
+    )
 
 
 def test_an_entry_is_found_until_its_time_is_over() -> None:
