@@ -18,7 +18,7 @@ export VENV
 
 .PHONY: help setup
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make the Python environment (every other target does this by itself)
 
@@ -104,7 +104,7 @@ check-house: $(READY)
 	@for script in .ci/*; do bash -n "$$script"; done
 	@$(PYTEST) -q tests/architecture
 
-.PHONY: proto docs bench bench-quick bench-contenders bench-tools fmt constraints clean
+.PHONY: proto docs bench bench-quick bench-endurance bench-contenders bench-tools fmt constraints clean
 proto: $(READY) ## generate authz/wire/pb from protos/
 	@$(BIN)/python protos/generate.py
 
@@ -118,6 +118,9 @@ bench: $(READY) bench-tools ## run every benchmark, side by side with others (ab
 
 bench-quick: $(READY) ## what a check costs, against the floors and a Rego engine (about a minute)
 	@$(BIN)/python -m bench --quick
+
+bench-endurance: $(READY) ## a million checks, each with a new token; fails when memory isn't flat (three to five minutes; part of bench)
+	@$(BIN)/python -m bench --only endurance --results bench/results/endurance
 
 bench-contenders: $(READY) ## build the Go contenders into the cache; says so where there is no Go
 	@$(BIN)/python -m bench.contenders.build

@@ -1,6 +1,6 @@
 """`python -m bench`: every scenario, tables on standard output, JSON and SVG in a directory.
 
-    python -m bench [--quick] [--tiny] [--only NAME,…] [--results DIR]
+    python -m bench [--quick] [--tiny] [--plan] [--only NAME,…] [--results DIR]
 
 The client stands on one core and the server on another; contenders run in turn, several rounds, medians count.
 """
@@ -8,12 +8,13 @@ The client stands on one core and the server on another; contenders run in turn,
 from __future__ import annotations
 
 import argparse
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import budget, cores
+from bench import budget, cores, plan
 from bench.contenders import build
 from bench.report import Report
 from bench.scenarios import decision, endurance, resilience, scale, through_envoy
@@ -50,20 +51,28 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="as short as it goes: to see that everything runs")
     parser.add_argument("--only", default="", help=f"some of: {', '.join(SCENARIOS)}")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where JSON and SVG files go")
+    parser.add_argument("--plan", action="store_true", help="say how long it is meant to take, and do nothing")
     given = parser.parse_args()
     chosen = given.only.split(",") if given.only else list(SCENARIOS)
     if unknown := set(chosen) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    length = TINY if given.tiny else QUICK if given.quick else FULL
+    quick = given.quick and not given.only
+    print(plan.text(chosen, length, quick=quick))
+    if given.plan:
+        return 0
     report = Report(_command(given))
     if why := build.build():
         report.skip(f"the Go contenders (no-op server, Rego engine): {why}")
     cores.pin_client()
-    if given.quick and not given.only:
+    if quick:
         runs: dict[str, Scenario] = {"decision": lambda report, length: decision.run(report, length, quick=True)}
     else:
         runs = {name: SCENARIOS[name] for name in chosen}
     for name, scenario in runs.items():
-        _guarded(name, scenario, report, TINY if given.tiny else QUICK if given.quick else FULL)
+        start = time.monotonic()
+        _guarded(name, scenario, report, length)
+        report.findings[f"{name}: took, s"] = time.monotonic() - start
     last = decision.conclusion(report) if "decision" in runs else ""
     report.save(given.results)
     print(f"\nresults: {given.results}")

@@ -178,7 +178,6 @@ class Steps:
         self._policy = policy
         self._authenticator = authenticator
         self._now = time.time()
-        self._trusted: dict[tuple[str, ...], Trusted] = {}
 
     def all(self) -> dict[str, Callable[[Journey], None]]:
         return {
@@ -224,7 +223,16 @@ class Steps:
         )
 
 
-def measure(effort: Effort = USUAL, *, routes: Sequence[int] = matching.SIZES, entries: int = TOKENS) -> list[Line]:
+class Extent(NamedTuple):
+    """How much of the table, and how thoroughly."""
+
+    effort: Effort = USUAL
+    routes: tuple[int, ...] = matching.SIZES
+    entries: int = TOKENS
+    loading: bool = True
+
+
+def measure(extent: Extent | None = None) -> list[Line]:
     """The whole table; takes about half a minute."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -233,12 +241,11 @@ def measure(effort: Effort = USUAL, *, routes: Sequence[int] = matching.SIZES, e
         stack.callback(trail.log.close)
         metrics = Metrics()
         stack.callback(metrics.close)
-        return list(_lines(directory, trail, metrics, effort, routes, entries))
+        return list(_lines(directory, trail, metrics, extent or Extent()))
 
 
-def _lines(
-    directory: Path, trail: _Trail, metrics: Metrics, effort: Effort, routes: Sequence[int], entries: int
-) -> Iterator[Line]:
+def _lines(directory: Path, trail: _Trail, metrics: Metrics, extent: Extent) -> Iterator[Line]:
+    effort = extent.effort
     unit = raw_verification(Material().keys[0], effort)
 
     def line(step: str, prepare: Prepare, call: Callable[[Any], object], limit: float | None = None) -> Line:
@@ -248,9 +255,10 @@ def _lines(
     yield Line("one RS256-2048 verification (the unit)", unit, ratio=1.0)
     yield from _steps(directory / "steps", trail, metrics, line)
     yield from _whole(directory, (trail, metrics), line)
-    yield from _matching(unit, effort, routes)
-    yield from _loading()
-    yield Line("token cache entry", cache_entry(directory / "entry", entries), "bytes", limit=2048)
+    yield from _matching(unit, effort, extent.routes)
+    if extent.loading:
+        yield from _loading()
+    yield Line("token cache entry", cache_entry(directory / "entry", extent.entries), "bytes", limit=2048)
 
 
 def _steps(

@@ -17,12 +17,12 @@ from bench.scenarios.stage import Length, stage, start_all
 RATE = 1000
 GOALS = {table.OURS_NATIVE: 2.0, table.OURS_GRPCIO: 5.5}
 """At most so many times what the Go server costs that decides nothing."""
-_QUICK = (*table.OURS, table.FLOOR, table.REGO)
+QUICK = (*table.OURS, table.FLOOR, table.REGO)
 
 
 def run(report: Report, length: Length, *, quick: bool = False) -> None:
     """Warm in three ways of asking, and cold."""
-    contenders: tuple[Contender, ...] = _QUICK if quick else table.ALL
+    contenders: tuple[Contender, ...] = QUICK if quick else table.ALL
     with stage() as place:
         running = start_all(place, contenders, report)
         messages = warm(place.material)
