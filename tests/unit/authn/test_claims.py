@@ -150,3 +150,16 @@ def test_the_subject_hash_depends_on_the_issuer() -> None:
     """A subject means nothing without its issuer; the two can't run into each other."""
     assert user().subject_hash == subject_hash(tokens.ISSUER, "alice")
     assert len({subject_hash("a", "bc"), subject_hash("ab", "c"), subject_hash("b", "bc")}) == 3
+
+
+def test_users_with_the_same_scopes_and_groups_share_their_sets() -> None:
+    """Users are kept by the thousand; however long the claims are, they say the same."""
+    long = [f"group-{number:03d}" for number in range(100)]
+    first, second = (user(sub=name, scope="b a", groups=["y", "x"], roles=long) for name in ("alice", "bob"))
+
+    assert first.scopes is second.scopes
+    assert first.groups is second.groups
+    assert first.scopes == frozenset({"a", "b"})
+    assert first.groups == frozenset({"x", "y"})
+    assert first.roles == second.roles == frozenset(long)
+    assert user(scope=" ".join(long)).scopes == user(scope=long).scopes == frozenset(long)
