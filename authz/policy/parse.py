@@ -32,7 +32,7 @@ from authz.policy.parse_trust import read_trust_domains
 from authz.policy.parse_values import Reading
 from authz.policy.suggest import closest, did_you_mean
 from authz.policy.yaml_reader import read_file
-from authz.policy.yaml_tree import Document, Mapping, Node, ReadFile, Scalar, show
+from authz.policy.yaml_tree import Document, Mapping, Node, ReadFile, Scalar, let_go, show
 
 API_VERSION: Final = "authz/v1"
 TEST_SUFFIX: Final = "_test.yaml"
@@ -112,7 +112,9 @@ class _Directory:
     def add_file(self, file: str, data: bytes) -> None:
         """Read one file; where its name or its syntax is faulty, none of its policies is used."""
         faults, policies, faulty = len(self._faults), len(self._policies), len(self._faulty)
-        kinds = self._read(file, data)
+        read = read_file(file, data)
+        kinds = self._judge(file, read)
+        let_go(read)
         if kinds.isdisjoint(_PLATFORM) and (len(self._faults), len(self._faulty)) == (faults, faulty):
             self._sound[file] = tuple(self._policies[policies:])
 
@@ -121,9 +123,8 @@ class _Directory:
         self._policies += policies
         self._sound[file] = policies
 
-    def _read(self, file: str, data: bytes) -> set[Kind]:
+    def _judge(self, file: str, read: ReadFile) -> set[Kind]:
         """The kinds of what stands in the file."""
-        read = read_file(file, data)
         whole = _file_fault(file, read)
         if file.endswith(TEST_SUFFIX):
             self._add_test_file(file, read, whole)

@@ -82,6 +82,15 @@ class ReadFile:
     rest: str = ""
 
 
+def let_go(read: ReadFile) -> None:
+    """Take long lists apart, item by item, once nobody reads them any more: a tree of thousands of routes that goes
+    at once would hold every other thread meanwhile."""
+    for document in read.documents:
+        for value in document.root.entries.values() if type(document.root) is Mapping else ():
+            while type(value) is Sequence and value.items:
+                value.items.pop()
+
+
 def show(text: str) -> str:
     """Text of a policy as a message may hold it: short and printable, in backquotes."""
     clean = "".join(c if c.isprintable() else "?" for c in text[:60])
