@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from authz.policy.yaml_reader import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, core_value, read_file
-from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence
+from authz.policy.yaml_tree import Mapping, Node, Scalar, Sequence, let_go
 
 SOUND = Path(__file__).parents[2] / "cases" / "lint" / "sound"
 
@@ -234,3 +234,12 @@ def test_what_was_read_goes_with_its_last_reference(text: str) -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_long_lists_are_taken_apart_when_nobody_reads_them_any_more() -> None:
+    """Routes go one by one, so that checks get their turns in between."""
+    read = read_file("f.yaml", b"name: x\nroutes: [{id: a}, {id: b}]\n---\n- no mapping\n---\nroutes: []\n")
+
+    let_go(read)
+
+    assert plain(read.documents[0].root) == {"name": "x", "routes": []}
