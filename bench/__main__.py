@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import budget, cores, plan
+from bench import budget, cores, goals, plan
 from bench.contenders import build
-from bench.report import Report
+from bench.report import Report, markdown
 from bench.scenarios import decision, endurance, resilience, scale, through_envoy
 from bench.scenarios.stage import FULL, QUICK, TINY, Length
 
@@ -73,6 +73,8 @@ def main() -> int:
         start = time.monotonic()
         _guarded(name, scenario, report, length)
         report.findings[f"{name}: took, s"] = time.monotonic() - start
+    if held := goals.rows(report.document()["tables"], report.findings):
+        print(f"\n## goals\n\n{markdown(held)}")
     last = decision.conclusion(report) if "decision" in runs else ""
     report.save(given.results)
     print(f"\nresults: {given.results}")

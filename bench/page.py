@@ -1,8 +1,9 @@
-"""Puts a run's tables into docs/performance.md: `python -m bench.page [--check] [DIR]`.
+"""Puts a run's tables into docs/performance.md: `python -m bench.page [--check | --again] [DIR]`.
 
-Owns: the text between `<!-- table: KEY -->` (or `<!-- machine -->`) and `<!-- end -->`; everything else of the page is
-written by hand. The run (bench/results/latest unless named) becomes part of the committed reference, JSON and SVG.
-`--check` changes nothing and says whether the page quotes the reference as it is.
+Owns: the text between `<!-- table: KEY -->` (or `<!-- machine -->`, `<!-- goals -->`, `<!-- skipped -->`) and
+`<!-- end -->`; everything else of the page is written by hand. The run (bench/results/latest unless named) becomes part
+of the committed reference, JSON and SVG. `--check` changes nothing and says whether the page quotes the reference as it
+is; `--again` takes no run, and writes the page anew from the reference.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from bench import goals
 from bench.report import markdown
 
 _RESULTS: Final = Path(__file__).parent / "results"
 REFERENCE: Final = _RESULTS / "reference"
 PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
-_BLOCK: Final = re.compile(r"<!-- (machine|skipped|table: (?P<key>[a-z0-9-]+)) -->\n.*?<!-- end -->", re.DOTALL)
+_BLOCK: Final = re.compile(r"<!-- (machine|skipped|goals|table: (?P<key>[a-z0-9-]+)) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def filled(page: str, results: dict[str, Any]) -> str:
@@ -33,6 +35,8 @@ def _content(block: re.Match[str], results: dict[str, Any]) -> str:
         return f"Machine: {results['machine']}. Commands: {', '.join(f'`{one}`' for one in commands)}."
     if block[1] == "skipped":
         return "\n".join(f"- {one}" for one in results["skipped"]) or "- nothing"
+    if block[1] == "goals":
+        return markdown(goals.rows(results["tables"], results["findings"]))
     table = results["tables"].get(block["key"])
     if table is None:
         return "Not measured in this run; what was skipped is listed below."
@@ -58,8 +62,8 @@ def adopt(run: Path) -> None:
 def main() -> int:
     arguments = sys.argv[1:]
     check = "--check" in arguments
-    named = [one for one in arguments if one != "--check"]
-    if not check:
+    named = [one for one in arguments if not one.startswith("--")]
+    if not check and "--again" not in arguments:
         adopt(Path(named[0]) if named else _RESULTS / "latest")
     page = PAGE.read_text()
     fresh = filled(page, json.loads((REFERENCE / "results.json").read_text()))

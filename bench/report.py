@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench import cores, plots
 
@@ -84,10 +85,9 @@ class Report:
         if any(points.values()):
             self._plots[key] = plots.lines(title, axes, points, logarithmic=logarithmic)
 
-    def save(self, directory: Path) -> None:
-        """results.json and one SVG per plot."""
-        directory.mkdir(parents=True, exist_ok=True)
-        document = {
+    def document(self) -> dict[str, Any]:
+        """All of it, as results.json has it."""
+        return {
             "machine": machine(),
             "command": self.command,
             "started": int(self._started),
@@ -99,7 +99,11 @@ class Report:
                 key: {"title": one.title, "rows": one.rows, "notes": one.notes} for key, one in self.tables.items()
             },
         }
-        text = json.dumps(_finite(document), indent=1, ensure_ascii=False)
+
+    def save(self, directory: Path) -> None:
+        """results.json and one SVG per plot."""
+        directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(_finite(self.document()), indent=1, ensure_ascii=False)
         (directory / "results.json").write_text(text + "\n")
         for key, svg in self._plots.items():
             (directory / f"{key}.svg").write_text(svg)

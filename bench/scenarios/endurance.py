@@ -24,6 +24,8 @@ from bench.traffic import Template
 
 LIMIT = 5.0
 """MB by which memory may grow once settled: what the allocator's moods amount to."""
+GROWTH = "endurance: memory growth once settled, MB"
+"""The finding's name."""
 PARTS = 60
 _SETTLED = 30_000
 """Checks after which caches are full at the earliest: the token cache holds 10,000."""
@@ -107,7 +109,7 @@ def _told(report: Report, name: str, rows: list[dict[str, Cell]]) -> None:
     if found is None or not found.flat:
         report.fail(f"endurance: {verdict}")
     if found is not None:
-        report.findings["endurance: memory growth once settled, MB"] = found.megabytes
+        report.findings[GROWTH] = found.megabytes
     report.table(
         "endurance",
         f"endurance: {name}, every token new (Ed25519), {_IN_FLIGHT} in flight",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
+from pathlib import Path
 from xml.etree import ElementTree
 
-from bench import page, plots, wrk
+from bench import goals, page, plots, wrk
 from bench.accounting import used
 from bench.report import markdown
 
@@ -67,3 +69,53 @@ def test_the_page_quotes_the_reference() -> None:
     results = json.loads((page.REFERENCE / "results.json").read_text())
 
     assert page.filled(page.PAGE.read_text(), results) == page.PAGE.read_text()
+
+
+def test_every_table_of_the_reference_has_its_place_on_the_page() -> None:
+    """What is measured is shown."""
+    tables = json.loads((page.REFERENCE / "results.json").read_text())["tables"]
+
+    assert [key for key in tables if f"<!-- table: {key} -->" not in page.PAGE.read_text()] == []
+
+
+def test_the_page_names_every_module_that_runs_alone() -> None:
+    """And none that doesn't exist."""
+    folder = Path(page.__file__).parent
+    named = set(re.findall(r"`python -m (bench(?:\.\w+)*)[ `]", page.PAGE.read_text()))
+    runnable = {
+        ".".join(("bench", *file.relative_to(folder).with_suffix("").parts))
+        for file in folder.rglob("*.py")
+        if '__name__ == "__main__"' in file.read_text() and not file.name.startswith(("noop_", "__main__"))
+    }
+
+    assert named == runnable | {"bench"}
+
+
+def test_goals_that_are_missed_are_said() -> None:
+    """A row for each goal with a number, `NO` where it isn't held; what wasn't measured has no row."""
+    tables = {
+        "decision-warm-one": {
+            "rows": [
+                {"contender": "authz, native front", "CPU µs/check": 120.0},
+                {"contender": "authz, grpcio front", "CPU µs/check": 260.0},
+                {"contender": "no-op, grpc-go", "CPU µs/check": 50.0},
+            ]
+        },
+        "profile": {
+            "rows": [
+                {"step": "decode", "value": 9.0, "": "µs", "units": 0.2, "goal, units": None, "goal": None},
+                {"step": "warm", "value": 20.0, "": "µs", "units": 0.7, "goal, units": 0.6, "goal": 25.0},
+            ]
+        },
+        "restart": {"rows": [{"front": "authz, native front", "lost": 0}]},
+    }
+
+    found = [(row["goal"], row["holds"]) for row in goals.rows(tables, {})]
+
+    assert found == [
+        ("warm, in units", "NO"),
+        ("warm", "yes"),
+        ("authz, native front, to the Go no-op server, 1 in flight", "NO"),
+        ("authz, grpcio front, to the Go no-op server, 1 in flight", "yes"),
+        ("restart under load, authz, native front", "yes"),
+    ]
