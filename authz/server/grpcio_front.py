@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from authz.model.spiffe import SpiffeId
+from authz.server import grpcio_inside
 from authz.server.admission import Admission
 from authz.server.executor import CheckExecutor, current
 from authz.server.front import Answering, ListenError, Listening
@@ -90,9 +92,13 @@ class GrpcioFront:
     def start(self) -> tuple[Listening, ...]:
         if self._options.tls is not None:
             self._options.tls.material.await_first(self._options.tls.allowed)
-        executor = CheckExecutor(self._options.threads, self.admission)
+        check = _CheckHandler(self._service, self._options.tls)
+        refuse = check.refuse if grpcio_inside.understood() else _refuse_nothing
+        executor = CheckExecutor(self._options.threads, self.admission, refuse=refuse)
+        check.judge = executor.judge
         self._open.pools.append(executor)
-        server = grpc.server(executor, handlers=self._handlers(), options=_server_options(self._options))
+        handlers = [check, self._health.handler(), *self._reflection.handlers()]
+        server = grpc.server(executor, handlers=handlers, options=_server_options(self._options))
         try:
             listening = tuple(self._bind(server, address) for address in self._options.addresses)
         except BaseException:
@@ -120,10 +126,6 @@ class GrpcioFront:
         self._health.close()
         self._reflection.close()
         self._open = _Open()
-
-    def _handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
-        check = _CheckHandler(self._service, self._options.tls)
-        return [check, self._health.handler(), *self._reflection.handlers()]
 
     def _bind(self, server: grpc.Server, address: str) -> Listening:
         if address.startswith(_UNIX):
@@ -161,9 +163,14 @@ class _CheckHandler(Handler):
         self._service = service
         self._peers = None if tls is None else AllowedPeers(tls.allowed)
         self._method = grpc.unary_unary_rpc_method_handler(self._check)
+        self.judge: Callable[[Callable[[], bytes | None], Callable[[], bytes]], bytes] = _in_any_order
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Method | None:
         return self._method if handler_call_details.method == METHOD_PATH else None
+
+    def refuse(self, work: tuple[Any, ...]) -> bool:
+        """Answer `overloaded` on grpcio's own thread; whether that was possible."""
+        return grpcio_inside.answer_here(work, self._method.unary_unary, self._service.overloaded)
 
     def _check(self, message: bytes, context: grpc.ServicerContext) -> bytes:
         if current.shed:
@@ -177,7 +184,15 @@ class _CheckHandler(Handler):
             return self._service.last_resort()
         if not permitted:
             return self._service.refused_peer()
-        return self._service.answer(message, remaining=remaining, arrived=current.arrived)
+        arrived, begun = current.arrived, time.monotonic()
+
+        def left() -> float | None:
+            return None if remaining is None else remaining - (time.monotonic() - begun)
+
+        return self.judge(
+            lambda: self._service.answer_at_once(message, remaining=left(), arrived=arrived),
+            lambda: self._service.answer(message, remaining=left(), arrived=arrived),
+        )
 
     def _permitted(self, context: grpc.ServicerContext) -> bool:
         if self._peers is None:
@@ -185,6 +200,15 @@ class _CheckHandler(Handler):
         # A Unix socket beside mTLS addresses is guarded by its mode and has no certificate.
         properties: Any = context.auth_context()  # Each a list of bytes, whatever the stubs say.
         return context.peer().startswith(_UNIX) or self._peers.permits(properties)
+
+
+def _in_any_order(at_once: Callable[[], bytes | None], later: Callable[[], bytes]) -> bytes:
+    answer = at_once()
+    return later() if answer is None else answer
+
+
+def _refuse_nothing(_work: tuple[Any, ...]) -> bool:
+    return False
 
 
 def _server_options(options: GrpcioOptions) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from authz.model.decision import Decision, Denial, Permit, Shadow
+from authz.model.errors import WouldBlock
 from authz.model.patience import UNHURRIED, Patience
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest
@@ -73,6 +74,8 @@ class BlockingDecider:
         self.release = threading.Event()
 
     def decide(self, request: AuthzRequest, *, now: float, patience: Patience = UNHURRIED) -> Decided:
+        if not patience.may_block:
+            raise WouldBlock
         self.entered.release()
         self.release.wait(30)
         return Decided(permit())

@@ -18,12 +18,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from authz.model.spiffe import SpiffeId
+from authz.server import grpcio_inside
 from authz.server.front import ListenError
 from authz.server.grpcio_front import GrpcioFront, GrpcioOptions, MutualTls
 from authz.server.service import CheckService, Deadlines, Decider
 from authz.server.tls import TlsFiles
 from authz.wire.reflection import METHOD_PATH, SERVICE
-from tests.fakes.deciders import BlockingDecider, FixedDecider, ListRecorder, RaisingDecider, denial, permit
+from tests.fakes.deciders import (
+    BlockingDecider,
+    CallingDecider,
+    FixedDecider,
+    ListRecorder,
+    RaisingDecider,
+    denial,
+    permit,
+)
 from tests.fakes.waiting import until
 from tests.mint.check_messages import check_message, read_answer
 from tests.mint.tls_material import Authority, Pair
@@ -176,6 +185,83 @@ def test_above_the_bound_the_answer_is_an_immediate_denial(start: Start) -> None
     assert health.status == SERVING
     decider.release.set()
     assert [code(future.result()) for future in admitted] == [0] * 4
+    channel.close()
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["on grpcio's thread", "the public way"])
+def test_refusals_wait_for_nobody(start: Start, monkeypatch: pytest.MonkeyPatch, inside: bool) -> None:
+    """Large messages too, which nobody reads; and whether or not grpcio's inside is as it is known."""
+    if not inside:
+        monkeypatch.setattr(grpcio_inside, "understood", lambda: False)
+    decider = BlockingDecider()
+    front, port = start(decider, threads=1, waiting=1)
+    channel, check = caller(f"127.0.0.1:{port}")
+    admitted = [check.future(check_message(), timeout=20) for _ in range(2)]
+    until(lambda: front.admission.count == 2)
+
+    refused = [check.future(b"\0" * size, timeout=10) for size in (0, 10, 2 * 1024 * 1024) for _ in range(20)]
+
+    assert [code(each.result()) for each in refused] == [503] * 60
+    decider.release.set()
+    assert [code(each.result()) for each in admitted] == [0] * 2
+    until(lambda: not front._server._state.rpc_states)
+    channel.close()
+
+
+def test_the_inside_of_grpcio_is_as_it_is_known() -> None:
+    """With another grpcio refusals cost several times as much: look at `grpcio_inside` again before it is raised."""
+    assert grpcio_inside.understood()
+
+
+def test_an_inside_that_fails_costs_no_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that takes calls in lives on, and the refusal goes the public way."""
+
+    def fail(*_: object) -> bool:
+        raise RuntimeError
+
+    monkeypatch.setattr(grpcio_inside, "answer_here", fail)
+    decider = BlockingDecider()
+    front, port = start(decider, threads=1, waiting=0)
+    channel, check = caller(f"127.0.0.1:{port}")
+    admitted = check.future(check_message(), timeout=20)
+    until(lambda: front.admission.count == 1)
+
+    assert [code(check(check_message(), timeout=5)) for _ in range(3)] == [503] * 3
+    decider.release.set()
+    assert code(admitted.result()) == 0
+    channel.close()
+
+
+def test_a_queue_that_stands_is_cut_short_with_answers(start: Start) -> None:
+    """Hundreds at once: a few are checked, the others hear `overloaded` long before they would have been."""
+    _, port = start(CallingDecider(lambda: time.sleep(0.005)), threads=2, waiting=1000)
+    channel, check = caller(f"127.0.0.1:{port}")
+
+    begun = time.monotonic()
+    results = [code(each.result()) for each in [check.future(check_message(), timeout=10) for _ in range(400)]]
+    took = time.monotonic() - begun
+
+    assert set(results) == {0, 503}
+    assert results.count(503) > 100
+    assert took < 400 * 0.005
+    channel.close()
+
+
+def test_those_that_wait_for_the_outside_are_bounded_in_number_only(start: Start) -> None:
+    """Slow answers from elsewhere are no reason to refuse what may wait."""
+    decider = BlockingDecider()
+    front, port = start(decider, threads=2, waiting=100)
+    channel, check = caller(f"127.0.0.1:{port}")
+    calls = [check.future(check_message(), timeout=20) for _ in range(2)]
+    until(lambda: front.admission.count == 2)
+    decider.entered.acquire(timeout=5)
+    decider.entered.acquire(timeout=5)
+
+    calls += [check.future(check_message(), timeout=20) for _ in range(90)]
+    until(lambda: front.admission.count == 92)
+    decider.release.set()
+
+    assert [code(each.result()) for each in calls] == [0] * 92
     channel.close()
 
 
