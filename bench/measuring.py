@@ -16,7 +16,10 @@ class AnsweredWrongly(Exception):
 
 
 def under(running: Running, load: Load, *, all_permits: bool = True) -> dict[str, float]:
-    """CPU µs per check, checks a second, latencies in ms, resident MB."""
+    """CPU µs per check, checks a second, latencies in ms, resident MB.
+
+    Without `all_permits` some may be refused (as `overloaded`, where calls don't wait for answers) and are counted.
+    """
     with check_connection(running.address) as connection:
         before = used(running.process.pid)
         outcome = load(connection)
@@ -33,6 +36,7 @@ def under(running: Running, load: Load, *, all_permits: bool = True) -> dict[str
         "p99": outcome.percentile(0.99),
         "rss": after.resident / 1e6,
         "calls": outcome.calls,
+        "failed": outcome.calls - outcome.permits,
     }
 
 

@@ -15,6 +15,7 @@ from bench.report import Cell, Measure, Report, turns
 from bench.scenarios.stage import Length, stage, start_all
 
 RATE = 1000
+PACED = "warm-paced"
 GOALS = {table.OURS_NATIVE: 2.0, table.OURS_GRPCIO: 5.5}
 """At most so many times what the Go server costs that decides nothing."""
 QUICK = (*table.OURS, table.FLOOR, table.REGO)
@@ -34,11 +35,14 @@ def run(report: Report, length: Length, *, quick: bool = False) -> None:
             ("warm", "known tokens, closed loop, 8 in flight", closed(messages, in_flight=8, seconds=seconds)),
         ]
         if not quick:
-            regimes.append(
-                ("warm-paced", f"known tokens, open loop, {RATE}/s", paced(messages, rate=RATE, seconds=seconds))
-            )
+            regimes.append((PACED, f"known tokens, open loop, {RATE}/s", paced(messages, rate=RATE, seconds=seconds)))
         for key, title, load in regimes:
-            _one(report, key, title, turns(length.rounds, list(running), _measure(running, load)))
+            _one(
+                report,
+                key,
+                title,
+                turns(length.rounds, list(running), _measure(running, load, all_permits=key != PACED)),
+            )
         colds = [distinct(place.material, length.cold) for _ in range(length.rounds)]
         deciding = [each.name for each in contenders if each.decides and each.name in running]
         found = turns(
@@ -47,8 +51,8 @@ def run(report: Report, length: Length, *, quick: bool = False) -> None:
         _one(report, "cold", "each token new (RS256), closed loop, 8 in flight", found)
 
 
-def _measure(running: Mapping[str, Running], load: Load) -> Measure:
-    return lambda name, _number: under(running[name], load)
+def _measure(running: Mapping[str, Running], load: Load, *, all_permits: bool) -> Measure:
+    return lambda name, _number: under(running[name], load, all_permits=all_permits)
 
 
 def _one(report: Report, key: str, title: str, found: Mapping[str, Mapping[str, float]]) -> None:
@@ -62,10 +66,13 @@ def _one(report: Report, key: str, title: str, found: Mapping[str, Mapping[str, 
             "p50 ms": one["p50"],
             "p99 ms": one["p99"],
             "RSS MB": one["rss"],
+            **({"failed": int(one["failed"])} if key == PACED else {}),
         }
         for name, one in found.items()
     ]
-    report.table(f"decision-{key}", f"decision: {title}", rows)
+    refused = any(one["failed"] for one in found.values())
+    why = ["`failed`: refused as overloaded, because calls don't wait here."] if refused else []
+    report.table(f"decision-{key}", f"decision: {title}", rows, *why)
     report.bars(f"decision-{key}", f"CPU per check: {title}", "µs", {name: [one["cpu"]] for name, one in found.items()})
     for name, one in found.items():
         report.findings[f"{key}: {name}"] = one["cpu"]
