@@ -9,6 +9,8 @@ from typing import Final
 
 WIDTH: Final = 760
 _LEFT, _RIGHT, _TOP, _ROW = 260, 80, 56, 30
+_LABELS: Final = 8
+"""Of the horizontal axis, at most."""
 _COLOURS: Final = ("#2563a8", "#d98032", "#4a9a5b", "#8a5aa8", "#b5413c", "#6b7280")
 
 
@@ -51,7 +53,7 @@ def lines(
         across, down = left, bottom - (bottom - _TOP) * part / 4
         drawn.append(f'<path d="M{across} {down:.1f}H{WIDTH - 40}" stroke="#ddd"/>')
         drawn.append(_label(left - 6, down + 4, f"{y:,.0f}" if most >= 10 else f"{y:.2f}", anchor="end"))
-    for x in sorted({x for x, _ in points}):
+    for x in _few(sorted({x for x, _ in points})):
         drawn.append(_label(place(x, 0)[0], bottom + 18, f"{x:,.0f}", anchor="middle"))
     for number, each in enumerate(series.values()):
         route = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in each))
@@ -61,6 +63,12 @@ def lines(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in (place(*point) for point in each)
         ]
     return _svg(title, height, drawn)
+
+
+def _few(places: Sequence[float]) -> list[float]:
+    """So many that their labels have room, the last among them."""
+    step = -(-len(places) // _LABELS)
+    return list(places[::-1][::step])
 
 
 def _at(x: float, logarithmic: bool) -> float:

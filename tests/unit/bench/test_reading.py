@@ -119,3 +119,12 @@ def test_goals_that_are_missed_are_said() -> None:
         ("authz, grpcio front, to the Go no-op server, 1 in flight", "yes"),
         ("restart under load, authz, native front", "yes"),
     ]
+
+
+def test_labels_of_many_points_have_room() -> None:
+    """Sixty samples are sixty points and eight labels, the last one's among them."""
+    drawn = plots.lines("t", ("x", "y"), {"s": [(1_000 * number, 1.0) for number in range(1, 61)]})
+
+    assert drawn.count("<circle") == 60
+    assert drawn.count('text-anchor="middle"') <= 8
+    assert ">60,000<" in drawn
