@@ -25,24 +25,17 @@ def decision_point(
     """Decides by `policy`. `user` is taken as verified (None: whatever token the request holds is), and so is the
     workload of a JWT-SVID."""
     tokens, limits = TokenCache(1), Limits()
-    authenticator = _Asserting(keys, _NoBundles(), tokens, CertificateCache(1), limits, user, jwt_svid)
+    real = Authenticator(keys, _NoBundles(), tokens, CertificateCache(1), limits)
+    authenticator = _Asserting(real, user, jwt_svid)
     return DecisionPoint(_Fixed(policy), keys, _NoBundles(), tokens, limits, authenticator=authenticator)
 
 
-class _Asserting(Authenticator):
-    """Believes the workload that it is told, as if Envoy had verified it, and the user if there is one."""
+class _Asserting:
+    """Believes the workload that it is told, as if Envoy had verified it, and the user if there is one; the `real`
+    authenticator finds the rest."""
 
-    def __init__(
-        self,
-        keys: IssuerKeys,
-        bundles: _NoBundles,
-        tokens: TokenCache,
-        certificates: CertificateCache,
-        limits: Limits,
-        user: User | None,
-        jwt_svid: SpiffeId | None,
-    ) -> None:
-        super().__init__(keys, bundles, tokens, certificates, limits)
+    def __init__(self, real: Authenticator, user: User | None, jwt_svid: SpiffeId | None) -> None:
+        self._real = real
         self._asserted = user
         self._jwt_svid = jwt_svid
 
@@ -58,7 +51,7 @@ class _Asserting(Authenticator):
     ) -> Principals:
         if trusted.trust is not None:
             trusted = replace(trusted, trust=replace(trusted.trust, verified_by=PeerVerification.ENVOY))
-        found = super().principals(request, usage, trusted, now=now, patience=patience, binding=binding)
+        found = self._real.principals(request, usage, trusted, now=now, patience=patience, binding=binding)
         if self._jwt_svid is not None and trusted.trust is not None and Via.JWT_SVID in usage.vias:
             found = replace(found, jwt_svid=_shown(self._jwt_svid, trusted.trust))
         if self._asserted is None or not usage.issuers:

@@ -129,8 +129,8 @@ class Authenticator:
             proof = judged.presented.proven
             if proof is not None and exam.binding and isinstance(user, User):
                 self._users.spend(proof, exam)
-        except Unavailable as error:
-            return _outcome(error)
+        except Unavailable as unavailable:
+            return _outcome(unavailable)
         except Refused as error:
             scheme = "DPoP" if scheme_of(exam.request.headers) is Scheme.DPOP else "Bearer"
             nonce = self._users.challenge_nonce(error, exam)

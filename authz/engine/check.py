@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from authz.engine.authenticate import Authenticator, Trusted
 from authz.engine.ports import IssuerKeys, Outside, Policies, Revocations, TrustBundles
@@ -17,9 +18,10 @@ from authz.model.decision import Decision, Denial, Shadow
 from authz.model.errors import WouldBlock
 from authz.model.light import light_value
 from authz.model.patience import AT_ONCE, UNHURRIED, Patience
+from authz.model.principal import Principals
 from authz.model.reason import Reason
 from authz.model.request import AuthzRequest, Limits
-from authz.policy.compiled import CompiledRoute, Matched
+from authz.policy.compiled import CompiledRoute, Matched, Usage
 from authz.policy.evaluate import evaluate, usage_of
 from authz.policy.link import PolicySet
 from authz.policy.shadow import shadow
@@ -38,6 +40,21 @@ class Decided:
     shadow: Callable[[], Shadow] | None = None
 
 
+class Authenticates(Protocol):
+    """`engine.authenticate.Authenticator`, or what stands in for it."""
+
+    def principals(
+        self,
+        request: AuthzRequest,
+        usage: Usage,
+        trusted: Trusted,
+        *,
+        now: float,
+        patience: Patience = UNHURRIED,
+        binding: bool = True,
+    ) -> Principals: ...
+
+
 class DecisionPoint:
     """Decides requests; any thread may use it. State of one verdict never outlives its call."""
 
@@ -50,13 +67,13 @@ class DecisionPoint:
         limits: Limits,
         *,
         certificates: CertificateCache | None = None,
-        authenticator: Authenticator | None = None,
+        authenticator: Authenticates | None = None,
         revocations: Revocations | None = None,
         outside: Outside | None = None,
     ) -> None:
         """`authenticator` stands in for the one made of the other arguments (`authz explain` asserts principals)."""
         self._policies = policies
-        self._authenticator = authenticator or Authenticator(
+        self._authenticator: Authenticates = authenticator or Authenticator(
             keys,
             bundles,
             tokens,

@@ -8,7 +8,7 @@ has judged each of them already (`wire.decode`, which meets most of them again a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, KeysView, Mapping
+from collections.abc import Iterable, Iterator, KeysView
 from typing import Final, NamedTuple
 
 OWN_PREFIX: Final = "x-authz-"
@@ -39,27 +39,21 @@ class Headers:
 
     __slots__ = ("_lookalikes", "_values", "joined", "judged")
 
-    def __init__(self, items: Iterable[tuple[str, str]] = (), *, joined: bool = False) -> None:
-        values: dict[str, tuple[str, ...]] = {}
-        for name, value in items:
-            folded = fold_name(name)
-            values[folded] = (*values.get(folded, ()), value)
-        self._values: Final[Mapping[str, tuple[str, ...]]] = values
-        self.joined: Final = joined
-        self.judged: Final[Judged | None] = None
-        self._lookalikes: tuple[str, ...] | None = None
-
-    @classmethod
-    def of_judged(
-        cls, values: Mapping[str, tuple[str, ...]], lookalikes: tuple[str, ...], judged: Judged, *, joined: bool
-    ) -> Headers:
-        """Headers that were collected and judged elsewhere; `values` by folded name, not to be changed any more."""
-        headers = cls.__new__(cls)
-        headers._values = values  # type: ignore[misc]  # Final but for this second way to make one
-        headers._lookalikes = lookalikes
-        headers.judged = judged  # type: ignore[misc]  # Final but for this second way to make one
-        headers.joined = joined  # type: ignore[misc]  # Final but for this second way to make one
-        return headers
+    def __init__(
+        self,
+        items: Iterable[tuple[str, str]] = (),
+        *,
+        joined: bool = False,
+        table: dict[str, tuple[str, ...]] | None = None,
+        judged: Judged | None = None,
+        lookalikes: tuple[str, ...] | None = None,
+    ) -> None:
+        """From `items`; or from a `table` of values by folded name, not to be changed any more, that somebody has
+        collected with what is known of it."""
+        self._values: dict[str, tuple[str, ...]] = _collected(items) if table is None else table
+        self.joined = joined
+        self.judged: Judged | None = judged
+        self._lookalikes: tuple[str, ...] | None = lookalikes
 
     @property
     def lookalikes(self) -> tuple[str, ...]:
@@ -103,6 +97,14 @@ class Headers:
     def __repr__(self) -> str:
         # Names only: values may be credentials, and a repr ends in logs.
         return f"Headers({', '.join(self._values)})"
+
+
+def _collected(items: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
+    for name, value in items:
+        folded = fold_name(name)
+        values[folded] = (*values.get(folded, ()), value)
+    return values
 
 
 def fold_name(name: str) -> str:

@@ -170,7 +170,7 @@ def _collected(entries: Sequence[bytes], lines: _Lines, limits: Limits, *, joine
     if min(sizes) < 0 or len(table) < number:
         return _careful(found, joined=joined)
     shown = tuple(filter(is_lookalike, table)) if True in lookalike else ()
-    return Headers.of_judged(table, shown, Judged(number, sum(sizes)), joined=joined)
+    return Headers(joined=joined, table=table, judged=Judged(number, sum(sizes)), lookalikes=shown)
 
 
 def _careful(found: list[_Line], *, joined: bool) -> Headers:

@@ -39,8 +39,8 @@ def answer(decision: Decision, *, decision_id: str, revision: str, transport: Tr
         if isinstance(decision, Permit):
             return Answer(allow(decision, extra, decision_id), decision)
         return Answer(deny(decision, extra, decision_id=decision_id, grpc=grpc), decision)
-    except NotSendable as error:
-        rule = str(error)
+    except NotSendable as refused:
+        rule = str(refused)
     except Exception as error:  # noqa: BLE001 - a bug must end in a denial
         rule = f"the answer could not be made: {type(error).__name__}"
     return _internal_error(decision, rule, decision_id=decision_id, grpc=grpc)

@@ -45,10 +45,11 @@ def framed(make: Callable[[str], bytes]) -> Callable[[str], bytes]:
     """`make` for ASCII texts that are new each time, of a few lengths: what it puts around a text depends on the
     length alone, so that it is made once for each length (16 to 64 characters; others are made anew)."""
 
-    @lru_cache(maxsize=_FRAMED.stop)
-    def frame(length: int) -> tuple[bytes, ...]:
+    def make_frame(length: int) -> tuple[bytes, ...]:
         filler = _FILLER[:length]
         return tuple(make(filler).split(filler.encode("ascii")))
+
+    frame = lru_cache(maxsize=_FRAMED.stop)(make_frame)
 
     def fill(text: str) -> bytes:
         length = len(text)
