@@ -9,10 +9,13 @@ interpreter's lock from each other and from the thread that takes calls in. What
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, TypeVar
 
 from authz.server.admission import Admission
@@ -24,8 +27,6 @@ T = TypeVar("T")
 RESERVE_THREADS: Final = 2
 """Enough to refuse faster than one interpreter can accept."""
 
-_ALONE: Final = 2
-"""Checks in hand with which there may have been nothing to do between two."""
 _OUTSIDE_COUNTS: Final = 1.0
 """Seconds for which it counts that all threads were outside: some come back all the time."""
 
@@ -38,6 +39,23 @@ class _Current(threading.local):
 
 
 current: Final = _Current()
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """What grpcio wants to have done."""
+
+    arrived: float
+    future: Future[Any]
+    act: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def run(self) -> None:
+        try:
+            self.future.set_result(self.act(*self.args, **self.kwargs))
+        except BaseException as error:  # noqa: BLE001 - as every executor does
+            self.future.set_exception(error)
 
 
 class CheckExecutor(ThreadPoolExecutor):
@@ -66,6 +84,7 @@ class CheckExecutor(ThreadPoolExecutor):
         self._workers = workers
         self._outside = 0
         self._all_outside = float("-inf")
+        self._waiting: deque[_Call] = deque()
         self._refused: Future[Any] = Future()
         self._refused.set_result(None)
 
@@ -73,12 +92,17 @@ class CheckExecutor(ThreadPoolExecutor):
         """Queue an admitted call, or have it refused; never waits."""
         now = time.monotonic()
         if self._crowded(now) or not self._admission.enter():
-            return self._over(fn, *args, **kwargs)
+            return self._refused if self._refused_here(args) else self._reserve.submit(_shed, fn, args, kwargs)
+        call = _Call(now, Future(), fn, args, kwargs)
+        self._waiting.append(call)
         try:
-            return super().submit(self._work, now, fn, *args, **kwargs)
+            super().submit(self._work)
         except BaseException:
-            self._admission.leave()
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(call)
+                self._admission.leave()
             raise
+        return call.future
 
     def judge(self, at_once: Callable[[], bytes | None], later: Callable[[], bytes]) -> bytes:
         """The answer of `at_once`, in turn; where it has none, that of `later`, which may wait for the outside."""
@@ -89,8 +113,8 @@ class CheckExecutor(ThreadPoolExecutor):
             finally:
                 end = time.monotonic()
                 # With others waiting, the time since the last one is what a check costs, the library's part included.
-                alone = self._admission.count <= _ALONE or self._outside
-                self._standing.worked(1, end - (start if alone else self._worked_until))
+                busy = self._waiting and not self._outside
+                self._standing.worked(1, end - (self._worked_until if busy else start))
                 self._worked_until = end
         if answer is not None:
             return answer
@@ -105,14 +129,28 @@ class CheckExecutor(ThreadPoolExecutor):
         super().shutdown(wait, cancel_futures=cancel_futures)
 
     def _crowded(self, now: float) -> bool:
-        """Whether too many wait for the interpreter. Those that wait for a thread while all of them are outside are
-        bounded in number only: how long they wait isn't in our hands."""
-        waiting = self._admission.count + 1 - self._outside
-        if now - self._all_outside < _OUTSIDE_COUNTS:
+        """Whether one more is too many: refused before a thread is woken for it. What waits for a thread while all of
+        them are outside is bounded in number only: how long that takes isn't in our hands."""
+        waiting, standing = self._admission.count + 1 - self._outside, self._standing
+        if (waiting <= FEWEST and not standing.newest_first) or now - self._all_outside < _OUTSIDE_COUNTS:
             return False
-        if waiting <= FEWEST and not self._standing.stands:
+        stood = standing.stands
+        over = waiting - standing.places(waiting, now)
+        if standing.stands and not stood:
+            self._refuse_oldest(over)
             return False
-        return waiting > self._standing.places(waiting, now)
+        return over > 0
+
+    def _refuse_oldest(self, count: int) -> None:
+        """The queue stands from now on: who has waited longest is refused, once."""
+        with contextlib.suppress(IndexError):  # The workers may be quicker.
+            for _ in range(count):
+                call = self._waiting.popleft()
+                self._admission.leave()
+                if self._refused_here(call.args):
+                    call.future.set_result(None)
+                else:
+                    self._reserve.submit(_shed, call.run, (), {})
 
     def _go_outside(self, step: int) -> None:
         with self._lock:
@@ -120,25 +158,30 @@ class CheckExecutor(ThreadPoolExecutor):
             if self._outside >= self._workers:
                 self._all_outside = time.monotonic()
 
-    def _over(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        try:
-            if self._refuse(args):
-                return self._refused
-        except BaseException:  # noqa: BLE001 - this is the thread that takes every call in
-            return self._reserve.submit(_shed, fn, *args, **kwargs)
-        return self._reserve.submit(_shed, fn, *args, **kwargs)
+    def _refused_here(self, work: tuple[Any, ...]) -> bool:
+        """This is the thread that takes every call in: it has to live."""
+        with contextlib.suppress(BaseException):
+            return self._refuse(work)
+        return False
 
-    def _work(self, arrived: float, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        current.arrived = arrived
+    def _work(self) -> None:
+        """One of those that wait, if it wasn't refused meanwhile."""
+        waiting, standing = self._waiting, self._standing
         try:
-            return fn(*args, **kwargs)
+            # While it stands every place is taken by turns; the newest first would leave the others there for good.
+            call = waiting.pop() if standing.newest_first and not standing.stands else waiting.popleft()
+        except IndexError:
+            return
+        current.arrived = call.arrived
+        try:
+            call.run()
         finally:
             self._admission.leave()
 
 
-def _shed(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+def _shed(act: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     current.shed = True
     try:
-        return fn(*args, **kwargs)
+        return act(*args, **kwargs)
     finally:
         current.shed = False

@@ -277,11 +277,10 @@ class _Door:
             front.fail(call, _RESOURCE_EXHAUSTED, "too many watchers")
 
     def _work(self, front: NativeGrpcFront) -> None:
-        """Refuse those that are too many, then answer for a moment. While the queue stands the newest is answered first
-        and the oldest refused: oldest first, everything that is accepted would have waited as long as is allowed."""
+        """Refuse those that are too many, then answer for a moment."""
         backlog, standing = self._backlog, self._standing
         start = now = time.monotonic()
-        if standing.stands or len(backlog) > FEWEST:
+        if standing.newest_first or len(backlog) > FEWEST:
             for _ in range(len(backlog) - standing.places(len(backlog), now)):
                 call, _ = backlog.popitem(last=False)
                 self._refuse(front, call)
@@ -289,7 +288,7 @@ class _Door:
         end = now + _TURN
         judged = 0
         while backlog and now < end:
-            call, held = backlog.popitem(last=standing.stands)
+            call, held = backlog.popitem(last=standing.newest_first)
             self._judge(front, call, held, now)
             judged += 1
             now = time.monotonic()

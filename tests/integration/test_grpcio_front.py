@@ -234,7 +234,7 @@ def test_an_inside_that_fails_costs_no_call(start: Start, monkeypatch: pytest.Mo
 
 def test_a_queue_that_stands_is_cut_short_with_answers(start: Start) -> None:
     """Hundreds at once: a few are checked, the others hear `overloaded` long before they would have been."""
-    _, port = start(CallingDecider(lambda: time.sleep(0.005)), threads=2, waiting=1000)
+    _, port = start(CallingDecider(lambda: time.sleep(0.005)), threads=2, waiting=100)
     channel, check = caller(f"127.0.0.1:{port}")
 
     begun = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authz.server.standing import BURST, CALM, FEWEST, PROBE, SHORTEST, StandingQueue
+from authz.server.standing import BURST, CALLERS, CALM, FEWEST, PROBE, SHORTEST, STANDING, StandingQueue
 
 LIMIT = 10_000
 COST = 0.000_01
@@ -18,8 +18,8 @@ def queue(*, cost: float = COST, limit: int = LIMIT) -> StandingQueue:
 
 
 def overrun(made: StandingQueue, now: float) -> None:
-    """More than a burst waits."""
-    made.places(LIMIT, now)
+    """More than the limit waits."""
+    made.places(LIMIT + 1, now)
     assert made.stands
 
 
@@ -27,37 +27,65 @@ def near(value: int, wanted: float) -> bool:
     return abs(value - wanted) <= 1
 
 
-def test_a_burst_waits_its_turn() -> None:
-    """What can be worked off soon is not refused, and the queue doesn't count as standing."""
+def test_a_short_queue_is_served_in_order() -> None:
+    """What can be worked off soon is not refused, oldest first."""
     made = queue()
 
-    room = made.places(900, 0.0)
-
-    assert near(room, BURST / COST)
+    assert made.places(round(BURST / COST) - 1, 0.0) == LIMIT
+    assert not made.newest_first
     assert not made.stands
 
 
-def test_more_than_a_burst_leaves_room_for_the_shortest_wait() -> None:
-    """From then on little may wait."""
+def test_callers_that_await_their_answers_are_no_long_queue() -> None:
+    """However slow a check is: they never ask for more than can be done."""
+    made = queue(cost=0.01)
+
+    assert [made.places(CALLERS, float(second)) for second in range(10)] == [LIMIT] * 10
+    assert not made.stands
+
+
+def test_a_long_burst_is_served_in_full_newest_first() -> None:
+    """Nobody is refused; when what is left is short again, it is served in order."""
     made = queue()
 
-    assert near(made.places(2000, 0.0), SHORT)
+    assert made.places(2000, 0.0) == LIMIT
+    assert made.newest_first
+    assert made.places(2000, STANDING) == LIMIT
+    assert made.places(500, STANDING * 1.01) == LIMIT
+    assert not made.newest_first
+    assert made.places(2000, STANDING * 1.02) == LIMIT
+    assert not made.stands
+
+
+def test_a_queue_that_stays_long_stands() -> None:
+    """From then on little may wait."""
+    made = queue()
+    made.places(2000, 0.0)
+
+    assert near(made.places(2000, STANDING * 1.01), SHORT)
     assert made.stands
-    assert near(made.places(900, 0.01), SHORT)
+    assert made.newest_first
+    assert near(made.places(500, STANDING * 1.02), SHORT)
+
+
+def test_more_than_the_limit_stands_at_once() -> None:
+    """`limits.queue` is the last word."""
+    made = queue(limit=30)
+
+    assert made.places(30, 0.0) == 30
+    assert not made.stands
+    assert made.places(31, 0.0) == 30
+    assert made.stands
 
 
 def test_the_room_follows_the_cost_of_a_check() -> None:
-    """Ten times the cost, a tenth of the room; never fewer than a handful."""
-    assert near(queue(cost=COST * 10).places(0, 0.0), BURST / COST / 10)
-    assert queue(cost=1.0).places(0, 0.0) == FEWEST
+    """Three times the cost, a third of the room; never fewer than a handful."""
+    dear, dearest = queue(cost=COST * 3), queue(cost=1.0)
+    overrun(dear, 0.0)
+    overrun(dearest, 0.0)
 
-
-def test_the_limit_holds_whatever_a_check_costs() -> None:
-    """`limits.queue` is the last word."""
-    made = queue(limit=3)
-
-    assert made.places(3, 0.0) == 3
-    assert made.places(4, 0.0) == 3
+    assert near(dear.places(0, 0.0), SHORT / 3)
+    assert dearest.places(0, 0.0) == FEWEST
 
 
 def test_calm_lets_bursts_in_again() -> None:
@@ -88,7 +116,7 @@ def test_now_and_then_it_is_seen_whether_the_load_is_still_too_high() -> None:
     overrun(made, 0.0)
     made.places(SHORT * 2, PROBE)
 
-    assert near(made.places(SHORT * 2, PROBE * 1.01), BURST / COST)
+    assert made.places(SHORT * 2, PROBE * 1.01) == LIMIT
     assert not made.stands
 
 
@@ -123,4 +151,4 @@ def test_idle_moments_without_overload_change_nothing() -> None:
 
     made.rested(3600.0)
 
-    assert near(made.places(2000, 0.0), SHORT)
+    assert near(made.places(LIMIT + 1, 0.0), SHORT)
