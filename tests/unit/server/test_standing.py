@@ -69,13 +69,21 @@ def test_a_queue_that_stays_long_stands() -> None:
 
 
 def test_more_than_the_limit_stands_at_once() -> None:
-    """`limits.queue` is the last word."""
-    made = queue(limit=30)
+    """However short that is in time."""
+    made = queue(limit=100)
 
-    assert made.places(30, 0.0) == 30
+    assert made.places(100, 0.0) == 100
     assert not made.stands
-    assert made.places(31, 0.0) == 30
+    assert near(made.places(1500, 0.0), SHORT)
     assert made.stands
+
+
+def test_a_small_limit_is_the_last_word() -> None:
+    """`limits.queue` holds whatever a check costs; so few never stand."""
+    made = queue(limit=3)
+
+    assert [made.places(waiting, 0.0) for waiting in (3, 4, 50)] == [3, 3, 3]
+    assert not made.stands
 
 
 def test_the_room_follows_the_cost_of_a_check() -> None:
