@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, TypeVar
 
 from authz.server.admission import Admission
@@ -41,21 +40,8 @@ class _Current(threading.local):
 current: Final = _Current()
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
-    """What grpcio wants to have done."""
-
-    arrived: float
-    future: Future[Any]
-    act: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def run(self) -> None:
-        try:
-            self.future.set_result(self.act(*self.args, **self.kwargs))
-        except BaseException as error:  # noqa: BLE001 - as every executor does
-            self.future.set_exception(error)
+_Call = tuple[float, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+"""When it came, what grpcio wants to have done, and with what."""
 
 
 class CheckExecutor(ThreadPoolExecutor):
@@ -89,20 +75,22 @@ class CheckExecutor(ThreadPoolExecutor):
         self._refused.set_result(None)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue an admitted call, or have it refused; never waits."""
+        """Queue an admitted call, or have it refused; never waits.
+
+        The future ends when as many calls were worked on as were submitted before: which ones, depends on the load.
+        """
         now = time.monotonic()
         if self._crowded(now) or not self._admission.enter():
             return self._refused if self._refused_here(args) else self._reserve.submit(_shed, fn, args, kwargs)
-        call = _Call(now, Future(), fn, args, kwargs)
+        call = (now, fn, args, kwargs)
         self._waiting.append(call)
         try:
-            super().submit(self._work)
+            return super().submit(self._work)
         except BaseException:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(call)
                 self._admission.leave()
             raise
-        return call.future
 
     def judge(self, at_once: Callable[[], bytes | None], later: Callable[[], bytes]) -> bytes:
         """The answer of `at_once`, in turn; where it has none, that of `later`, which may wait for the outside."""
@@ -145,12 +133,10 @@ class CheckExecutor(ThreadPoolExecutor):
         """The queue stands from now on: who has waited longest is refused, once."""
         with contextlib.suppress(IndexError):  # The workers may be quicker.
             for _ in range(count):
-                call = self._waiting.popleft()
+                _, fn, args, kwargs = self._waiting.popleft()
                 self._admission.leave()
-                if self._refused_here(call.args):
-                    call.future.set_result(None)
-                else:
-                    self._reserve.submit(_shed, call.run, (), {})
+                if not self._refused_here(args):
+                    self._reserve.submit(_shed, fn, args, kwargs)
 
     def _go_outside(self, step: int) -> None:
         with self._lock:
@@ -164,24 +150,24 @@ class CheckExecutor(ThreadPoolExecutor):
             return self._refuse(work)
         return False
 
-    def _work(self) -> None:
+    def _work(self) -> Any:
         """One of those that wait, if it wasn't refused meanwhile."""
         waiting, standing = self._waiting, self._standing
         try:
             # While it stands every place is taken by turns; the newest first would leave the others there for good.
             call = waiting.pop() if standing.newest_first and not standing.stands else waiting.popleft()
         except IndexError:
-            return
-        current.arrived = call.arrived
+            return None
+        current.arrived, fn, args, kwargs = call
         try:
-            call.run()
+            return fn(*args, **kwargs)
         finally:
             self._admission.leave()
 
 
-def _shed(act: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+def _shed(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     current.shed = True
     try:
-        return act(*args, **kwargs)
+        return fn(*args, **kwargs)
     finally:
         current.shed = False
