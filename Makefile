@@ -64,6 +64,19 @@ test-real: $(READY) ## run the tests against a certified OpenID provider, SPIRE 
 	@$(BIN)/python -m tests.real.install || echo "test-real: going on with what there is; the tests that lack something fail" >&2
 	@$(PYTEST) -q tests/real
 
+COMPILED := build/compiled
+.PHONY: compiled test-compiled
+compiled: $(COMPILED)/.ready ## build the wheel whose per-check modules are compiled to C (about half a minute; needs a C compiler)
+
+$(COMPILED)/.ready: $(READY) deploy/compiled/build.sh $(shell find authz -name '*.py')
+	@PYTHON=$(BIN)/python deploy/compiled/build.sh $(COMPILED)
+
+# PYTHONSAFEPATH and the emptied `pythonpath`: else the sources of this folder would be imported first.
+test-compiled: compiled ## run the unit, property and end-to-end tests on the compiled modules
+	@export PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED)/site:$(CURDIR); \
+	$(PYTEST) -q -o pythonpath= -n auto tests/unit tests/property tests/oracle tests/compiled && \
+	$(PYTEST) -q -o pythonpath= tests/e2e
+
 .PHONY: check-deploy manifests
 check-deploy: $(READY) ## hold the chart and the manifests of deploy/ against the projects' own schemas (first time: minutes)
 	@$(BIN)/python -m tests.deploy.install

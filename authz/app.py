@@ -55,6 +55,7 @@ from authz.sources.state import Report
 from authz.sources.store import StoreAddress
 from authz.sources.undisturbed import undisturbed
 from authz.sources.workload_api import WorkloadApi
+from authz.wire import decode
 
 _LOG: Final = logging.getLogger("authz.app")
 
@@ -341,6 +342,7 @@ def _announce(
         extra={
             "event": "started",
             "version": __version__,
+            "compiled": not str(decode.__file__).endswith(".py"),
             "revision": sources.policy().revision,
             "policy_dir": str(settings.policy_dir),
             "concurrency": settings.limits.concurrency,
