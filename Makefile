@@ -117,19 +117,19 @@ check-house: $(READY)
 	@for script in .ci/*; do bash -n "$$script"; done
 	@$(PYTEST) -q tests/architecture
 
-.PHONY: proto docs bench bench-quick bench-endurance bench-contenders bench-tools fmt constraints clean
+.PHONY: proto docs bench bench-quick bench-endurance bench-contenders bench-compiled bench-tools fmt constraints clean
 proto: $(READY) ## generate authz/wire/pb from protos/
 	@$(BIN)/python protos/generate.py
 
 docs: $(READY) ## generate the reference pages that come from the code
 	@$(BIN)/python docs/generate.py
 
-bench: $(READY) bench-tools ## run every benchmark, side by side with others (about ten minutes)
+bench: $(READY) bench-tools bench-compiled ## run every benchmark, side by side with others (about ten minutes)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.diff
 	@$(BIN)/python -m bench.cli
 
-bench-quick: $(READY) ## what a check costs, against the floors and a Rego engine (about a minute)
+bench-quick: $(READY) bench-compiled ## what a check costs, against the floors and a Rego engine (about a minute)
 	@$(BIN)/python -m bench --quick
 
 bench-endurance: $(READY) ## a million checks, each with a new token; fails when memory isn't flat (three to five minutes; part of bench)
@@ -137,6 +137,9 @@ bench-endurance: $(READY) ## a million checks, each with a new token; fails when
 
 bench-contenders: $(READY) ## build the Go contenders into the cache; says so where there is no Go
 	@$(BIN)/python -m bench.contenders.build
+
+bench-compiled: $(READY)
+	@$(MAKE) --no-print-directory compiled || echo "bench: going on without the compiled modules" >&2
 
 bench-tools: ## install what the benchmarks drive Envoy with, where that is possible
 	@.ci/install-bench-tools

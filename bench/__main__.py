@@ -8,6 +8,10 @@ The client stands on one core and the server on another; contenders run in turn,
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -15,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import budget, cores, goals, plan
-from bench.contenders import build
+from bench.contenders import build, compiled
 from bench.report import Report, markdown
 from bench.scenarios import decision, endurance, resilience, scale, through_envoy
 from bench.scenarios.stage import FULL, QUICK, TINY, Length
@@ -25,13 +29,24 @@ RESULTS: Final = Path(__file__).parent / "results" / "latest"
 
 def _profile(report: Report, length: Length) -> None:
     del length
-    report.table(
-        "profile",
-        "the engine's budget (one unit is one RS256-2048 verification)",
-        budget.rows(budget.measure()),
+    title = "the engine's budget (one unit is one RS256-2048 verification)"
+    note = (
         "The first `holds` is by units, the second by the goal as it stands before it. Goals in µs are those of a core "
-        f"on which one unit takes {budget.UNIT:.0f} µs: a warm check in 25.",
+        f"on which one unit takes {budget.UNIT:.0f} µs: a warm check in 25."
     )
+    report.table("profile", title, budget.rows(budget.measure()), note)
+    if why := compiled.missing():
+        report.skip(f"the budget on the compiled modules: {why}")
+    else:
+        report.table("profile-compiled", f"{title}, on the compiled modules", _profile_on_compiled(), note)
+
+
+def _profile_on_compiled() -> list[dict[str, str | float | None]]:
+    """In a process of its own: modules are imported once."""
+    command = [sys.executable, "-m", "bench.budget", "--json"]
+    made = subprocess.run(command, env={**os.environ, **compiled.environment()}, stdout=subprocess.PIPE, check=True)
+    rows: list[dict[str, str | float | None]] = json.loads(made.stdout)
+    return rows
 
 
 Scenario = Callable[[Report, Length], None]

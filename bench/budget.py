@@ -10,6 +10,7 @@ request of its own (`bench.traffic`), fresh from the step before, whose making i
 from __future__ import annotations
 
 import gc
+import json
 import subprocess
 import sys
 import tempfile
@@ -406,7 +407,8 @@ def rows(lines: Sequence[Line]) -> list[dict[str, str | float | None]]:
 def main() -> None:
     from bench.report import markdown
 
-    print(markdown(rows(measure())))
+    found = rows(measure())
+    print(json.dumps(found) if "--json" in sys.argv else markdown(found))
 
 
 if __name__ == "__main__":

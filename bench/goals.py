@@ -28,11 +28,12 @@ def _of(tables: Tables, key: str) -> list[dict[str, Any]]:
 
 
 def _budget(tables: Tables) -> Iterator[dict[str, Cell]]:
-    for line in _of(tables, "profile"):
-        if line.get("goal, units") is not None:
-            yield _row(f"{line['step']}, in units", line["units"], line["goal, units"], "units")
-        if line.get("goal") is not None:
-            yield _row(line["step"], line["value"], line["goal"], line[""])
+    for key, how in (("profile", ""), ("profile-compiled", ", compiled")):
+        for line in _of(tables, key):
+            if line.get("goal, units") is not None:
+                yield _row(f"{line['step']}{how}, in units", line["units"], line["goal, units"], "units")
+            if line.get("goal") is not None:
+                yield _row(f"{line['step']}{how}", line["value"], line["goal"], line[""])
 
 
 def _fronts(tables: Tables) -> Iterator[dict[str, Cell]]:

@@ -17,7 +17,7 @@ from typing import Final
 
 from bench import cores
 from bench.client import check_connection, grpc_body
-from bench.contenders import build
+from bench.contenders import build, compiled
 from bench.material import Material
 from bench.traffic import Ask, message
 from examples.store.processes import Process, Processes, accepts, free_ports
@@ -25,6 +25,8 @@ from examples.store.store import is_ready
 
 OURS_NATIVE: Final = "authz, native front"
 OURS_GRPCIO: Final = "authz, grpcio front"
+OURS_NATIVE_COMPILED: Final = "authz compiled, native front"
+OURS_GRPCIO_COMPILED: Final = "authz compiled, grpcio front"
 GO_NOOP: Final = "no-op, grpc-go"
 _REGO: Final = build.MODULE / "opa" / "rules.rego"
 
@@ -62,12 +64,16 @@ class Contender:
     decides: bool = True
     front: str = ""
     """Ours: the front that it must say it uses."""
+    compiled: bool = False
+    """Ours: on the compiled modules."""
 
 
 def start(contender: Contender, place: Place, **settings: str) -> Running:
     """Started, ready, and known to answer as it must."""
     if contender.front:
-        running = start_ours(place, contender.front, name=contender.name, settings=settings)
+        running = start_ours(
+            place, contender.front, name=contender.name, settings=settings, on_compiled=contender.compiled
+        )
     else:
         (port,) = free_ports(1)
         address = f"127.0.0.1:{port}"
@@ -86,10 +92,13 @@ def start_ours(
     name: str = "authz",
     on: tuple[int, ...] = (),
     settings: Mapping[str, str] | None = None,
+    on_compiled: bool = False,
 ) -> Running:
     """`authz serve` as it is run: audit to a file, metrics on, defaults but for the ports. `_` for `-` and `.`."""
     if front == "native" and find_spec("pygrpc_native") is None:
         raise Skipped("pygrpc-native is not installed (extra `fast`)")
+    if on_compiled and (why := compiled.missing()):
+        raise Skipped(why)
     port, admin = free_ports(2)
     given = dict(settings or {})
     address = given.pop("listen", f"127.0.0.1:{port}")
@@ -105,8 +114,11 @@ def start_ours(
     }
     options = [part for flag, value in flags.items() for part in (f"--{flag}", value)]
     command = cores.pinned([sys.executable, "-m", "authz", "serve", *options], *(on or (cores.SERVER,)))
-    process = place.processes.start(f"{_file_name(name)}-{admin}", command)
+    environment = compiled.environment() if on_compiled else None
+    process = place.processes.start(f"{_file_name(name)}-{admin}", command, environment=environment)
     process.wait_ready(lambda: is_ready(admin) and _front_of(process.log), within=60)
+    if _said(process.log, "started").get("compiled") is not on_compiled:
+        raise RuntimeError(f"{name} is {'not ' if on_compiled else ''}compiled")
     said = _front_of(process.log)
     if said != front:
         process.stop()
@@ -116,11 +128,13 @@ def start_ours(
 
 def _front_of(log: Path) -> str:
     """The front that the last start in this log announced."""
-    said = ""
-    for line in log.read_text(errors="replace").splitlines():
-        if '"listening"' in line:
-            said = str(json.loads(line).get("front", ""))
-    return said
+    return str(_said(log, "listening").get("front", ""))
+
+
+def _said(log: Path, event: str) -> dict[str, object]:
+    """The last line of this event."""
+    found = [json.loads(line) for line in log.read_text(errors="replace").splitlines() if f'"{event}"' in line]
+    return dict(found[-1]) if found else {}
 
 
 def _prove(contender: Contender, place: Place, running: Running) -> None:
@@ -167,10 +181,15 @@ def _ours(place: Place, address: str) -> list[str]:
 NATIVE: Final = Contender(name=OURS_NATIVE, command=_ours, front="native")
 GRPCIO: Final = Contender(name=OURS_GRPCIO, command=_ours, front="grpcio")
 OURS: Final = (NATIVE, GRPCIO)
+COMPILED: Final = (
+    Contender(name=OURS_NATIVE_COMPILED, command=_ours, front="native", compiled=True),
+    Contender(name=OURS_GRPCIO_COMPILED, command=_ours, front="grpcio", compiled=True),
+)
 FLOOR: Final = Contender(name=GO_NOOP, command=_go("noop"), decides=False)
 REGO: Final = Contender(name="Rego engine, grpc-go", command=_go("opa"))
 ALL: Final = (
     *OURS,
+    *COMPILED,
     REGO,
     FLOOR,
     Contender(name="no-op, pygrpc-native", command=_python("noop_native", "pygrpc_native"), decides=False),

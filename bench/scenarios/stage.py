@@ -29,7 +29,7 @@ class Length:
 
 
 FULL = Length(rounds=3, seconds=1.0, through=1.0, cold=1_500, tokens=1_000_000, endurance=1_000_000)
-QUICK = Length(rounds=3, seconds=1.5, through=1.0, cold=600, tokens=10_000, endurance=60_000)
+QUICK = Length(rounds=3, seconds=1.0, through=1.0, cold=600, tokens=10_000, endurance=60_000)
 TINY = Length(rounds=1, seconds=0.2, through=1.0, cold=40, tokens=1_000, endurance=60_000)
 """To see that everything runs; its numbers mean nothing."""
 
