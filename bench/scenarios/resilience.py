@@ -142,7 +142,7 @@ def _restarted(contender: Contender, place: Place) -> dict[str, Cell]:
 @contextlib.contextmanager
 def _replacing(place: Place, contender: Contender, running: Running, addresses: list[str]) -> Iterator[threading.Event]:
     """In the background: start the next instance on its address, let Envoy see it, stop the one before."""
-    done, failures = threading.Event(), list[BaseException]()
+    done, over, failures = threading.Event(), threading.Event(), list[BaseException]()
 
     def replace() -> None:
         current = running
@@ -157,12 +157,15 @@ def _replacing(place: Place, contender: Contender, running: Running, addresses: 
             failures.append(error)
         finally:
             done.set()
+            # A child is told to stop when the thread that started it ends: the last one has to serve on.
+            over.wait()
 
     thread = threading.Thread(target=replace)
     thread.start()
     try:
         yield done
     finally:
+        over.set()
         thread.join()
         if failures:
             raise failures[0]
