@@ -33,7 +33,7 @@ demo-up: $(READY) ## start the worked example and leave it running, with curl li
 	@$(BIN)/python -m examples.store.demo --keep-running
 
 .PHONY: image compose-up compose-down compose-test
-image: ## build the container image and print its size (AIRGAP=1: without an image registry)
+image: ## build the container image and print its size (AIRGAP=1: without an image registry; COMPILED=1: compiled to C)
 	@deploy/image/build.sh
 
 compose-up: ## start the store in containers and say what to try (AIRGAP=1: without an image registry)
@@ -64,16 +64,16 @@ test-real: $(READY) ## run the tests against a certified OpenID provider, SPIRE 
 	@$(BIN)/python -m tests.real.install || echo "test-real: going on with what there is; the tests that lack something fail" >&2
 	@$(PYTEST) -q tests/real
 
-COMPILED := build/compiled
+WHEEL := build/compiled
 .PHONY: compiled test-compiled
-compiled: $(COMPILED)/.ready ## build the wheel whose per-check modules are compiled to C (about half a minute; needs a C compiler)
+compiled: $(WHEEL)/.ready ## build the wheel whose per-check modules are compiled to C (about half a minute; needs a C compiler)
 
-$(COMPILED)/.ready: $(READY) deploy/compiled/build.sh $(shell find authz -name '*.py')
-	@PYTHON=$(BIN)/python deploy/compiled/build.sh $(COMPILED)
+$(WHEEL)/.ready: $(READY) deploy/compiled/build.sh deploy/compiled/compiler $(shell find authz -name '*.py')
+	@PYTHON=$(BIN)/python deploy/compiled/build.sh $(WHEEL)
 
 # PYTHONSAFEPATH and the emptied `pythonpath`: else the sources of this folder would be imported first.
 test-compiled: compiled ## run the unit, property and end-to-end tests on the compiled modules
-	@export PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED)/site:$(CURDIR); \
+	@export PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(WHEEL)/site:$(CURDIR); \
 	$(PYTEST) -q -o pythonpath= -n auto tests/unit tests/property tests/oracle tests/compiled && \
 	$(PYTEST) -q -o pythonpath= tests/e2e
 
@@ -138,7 +138,7 @@ bench-endurance: $(READY) ## a million checks, each with a new token; fails when
 bench-contenders: $(READY) ## build the Go contenders into the cache; says so where there is no Go
 	@$(BIN)/python -m bench.contenders.build
 
-bench-compiled: $(READY)
+bench-compiled: $(READY) ## as `compiled`; the benchmarks go on without where it can't be built
 	@$(MAKE) --no-print-directory compiled || echo "bench: going on without the compiled modules" >&2
 
 bench-tools: ## install what the benchmarks drive Envoy with, where that is possible

@@ -18,15 +18,18 @@ class Pair:
 
 
 def test_it_takes_fields_by_position_and_by_name() -> None:
+    """A call by position costs half as much."""
     assert Pair(1, "a") == Pair(left=1, right="a")
     assert Pair(1) != Pair(1, "a")
 
 
 def test_equal_values_have_equal_hashes() -> None:
+    """They may stand in sets and as keys, as frozen ones do."""
     assert len({Pair(1, "a"), Pair(1, "a"), Pair(2, "a")}) == 2
 
 
 def test_it_has_no_room_for_other_attributes() -> None:
+    """Slots only: a misspelled name is an error."""
     with pytest.raises(AttributeError):
         Pair(1).other = 2  # type: ignore[attr-defined]  # what it is about
 
