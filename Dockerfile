@@ -3,6 +3,7 @@
 #
 #   BASE        Debian with Python 3.11, for the result
 #   BUILD_BASE  the same with pip and venv, for the stage that installs; nothing of that stage but /opt/authz is kept
+#   COMPILED    1: the modules that each check runs through compiled to C; the compiler stays in the stage that installs
 #   VERSION, REVISION   labels
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST   where packages come from, if not from pip's default
 # Behind a proxy that opens TLS, put its CA bundle at deploy/image/ca-bundle.crt before (make image CA_BUNDLE=FILE
@@ -19,6 +20,9 @@ COPY deploy/image/ deploy/image/
 COPY pyproject.toml constraints.txt ./
 # What changes seldom first: the packages (without those that only operators' commands use), then the service.
 RUN deploy/image/install dependencies /opt/authz project cel fast redis spiffe && deploy/image/install beside /opt/demo demo
+ARG COMPILED
+COPY deploy/compiled/compiler deploy/compiled/
+RUN deploy/image/install compiler /opt/authz
 COPY README.md LICENSE ./
 COPY docs/faults/ docs/faults/
 COPY authz/ authz/

@@ -3,26 +3,13 @@
 #   deploy/compiled/build.sh FOLDER     the wheel and, in FOLDER/site, what it holds: a folder for PYTHONPATH
 #   PYTHON                              the interpreter to build for and with (default: python3); needs pip
 # From a copy of the sources: extension modules beside them would go on being imported when the sources have changed.
-# On Debian as root it installs the compiler that is missing; exit code 75 where there is none to be had.
+# The compiler is beside it; exit code 75 where there is none to be had.
 set -euo pipefail
 folder=$(realpath --canonicalize-missing "$1")
 python=$(realpath --no-symlinks "$(command -v "${PYTHON:-python3}")")
 cd "$(dirname "$0")/../.."
 
-not_run() { echo "NOT RUN: compiled: $*"; exit 75; }
-
-headers() { "$python" -c 'import pathlib, sysconfig; exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'; }
-
-missing=()
-command -v gcc >/dev/null || command -v cc >/dev/null || missing+=(gcc libc6-dev)
-headers || missing+=(python3-dev)
-if [ ${#missing[@]} -gt 0 ]; then
-  { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; } || not_run "missing, and not mine to install: ${missing[*]}"
-  echo "compiled: installing ${missing[*]}"
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; } \
-    >/dev/null || not_run "can't be installed: ${missing[*]}"
-  headers || not_run "Python.h of $("$python" --version) is missing"
-fi
+PYTHON=$python deploy/compiled/compiler
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT

@@ -3,6 +3,8 @@
 # the base and fails when it is over its limit.
 #   AIRGAP=1            on the bases of deploy/airgap/bases.sh, which it makes if they aren't there
 #   BASE, BUILD_BASE    other bases
+#   COMPILED=1          the modules that each check runs through compiled to C, as `make compiled` does; without it all is
+#                       plain Python. The building stage gets gcc, libc6-dev and python3-dev where they are missing
 #   CA_BUNDLE=FILE      CA certificates that pip needs during the build; unset: what pip is set to here, if anything
 #   BUILD_OPTIONS       more options of `docker build`, for example --network host
 set -euo pipefail
@@ -21,7 +23,7 @@ if [ -n "${AIRGAP:-}" ]; then
 fi
 [ -z "${BASE:-}" ] || arguments+=(--build-arg "BASE=$BASE")
 [ -z "${BUILD_BASE:-}" ] || arguments+=(--build-arg "BUILD_BASE=$BUILD_BASE")
-for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST; do
+for name in COMPILED PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST; do
   [ -z "${!name:-}" ] || arguments+=(--build-arg "$name=${!name}")
 done
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
