@@ -16,6 +16,8 @@ AUTHZ: Final = os.environ.get("AUTHZ_IMAGE", "authz:local")
 STORE: Final = os.environ.get("STORE_IMAGE", "authz-store:local")
 AIRGAP: Final = os.environ.get("AIRGAP", "") not in ("", "0")
 """Whether the bases were made on this machine, instead of pulled."""
+COMPILED: Final = os.environ.get("COMPILED", "") not in ("", "0")
+"""Whether they were built with COMPILED=1."""
 BASE: Final = os.environ.get("BASE") or ("authz-airgap/python" if AIRGAP else "python:3.11-slim-bookworm")
 ENVOY: Final = os.environ.get("ENVOY_IMAGE") or ("authz-airgap/envoy" if AIRGAP else "envoyproxy/envoy:v1.38.3")
 REDIS: Final = os.environ.get("REDIS_IMAGE") or ("authz-airgap/redis" if AIRGAP else "redis:7.4-bookworm")

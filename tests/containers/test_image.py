@@ -14,12 +14,20 @@ from docker.models.containers import Container
 
 from examples.store.processes import wait_for
 from tests.containers import daemon, images
+from tests.mint.check_messages import check_message, read_answer
 
 _MAX_ABOVE_BASE: Final = 150 * 1000 * 1000
 _MAX_START: Final = 1.0
 """Seconds from the start of the container to the first line that says that it listens."""
 _POLICY: Final = str(images.ROOT / "examples" / "store" / "policy")
 _STARTS: Final = 10
+_ASK: Final = """
+import grpc, sys
+with grpc.insecure_channel("unix:/run/authz/authz.sock") as channel:
+    check = channel.unary_unary("/envoy.service.auth.v3.Authorization/Check")
+    print(check(bytes.fromhex(sys.argv[1]), timeout=5, wait_for_ready=True).hex())
+"""
+"""A check of the service in the container, from inside: it has no network."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +69,7 @@ def test_nobody_is_root_in_it(engine: docker.DockerClient) -> None:
     assert owned == ""
 
 
-@pytest.mark.parametrize("program", ["gcc", "cc", "pip", "make", "curl"])
+@pytest.mark.parametrize("program", ["gcc", "cc", "mypyc", "pip", "make", "curl"])
 def test_nothing_that_builds_or_fetches_is_ours(engine: docker.DockerClient, program: str) -> None:
     """Of the tools of the building stage none is in what we add; the base has whatever it has."""
     found = _run(engine, "-c", f"ls /opt/authz/bin/{program} 2>/dev/null || true", entrypoint="sh")
@@ -85,6 +93,24 @@ def test_both_fronts_and_the_extras_of_a_service_are_in_it(engine: docker.Docker
     code = "import grpc, pygrpc_native, redis, hiredis, cel_expr_python, spiffe; print('all')"
 
     assert _run(engine, "-c", code, entrypoint="python") == "all"
+
+
+def test_it_is_compiled_exactly_when_that_was_asked_for(served: Container) -> None:
+    """The log line `started` says what runs."""
+    _seconds_to_serving(served)
+
+    assert f"compiled={str(images.COMPILED).lower()}" in served.logs().decode().split()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/orders/42", 401)])
+def test_it_answers_checks(served: Container, path: str, status: int) -> None:
+    """A public route is open, another one wants a token."""
+    message = check_message("GET", path, "www.shop.example", destination="www.shop.example")
+    code, output = served.exec_run(["python", "-c", _ASK, message.hex()])
+    assert code == 0, output.decode()
+    answer = read_answer(bytes.fromhex(output.decode()))
+
+    assert (answer.denied_response.status.code or 200) == status
 
 
 def test_it_starts_within_a_second(engine: docker.DockerClient) -> None:
