@@ -53,6 +53,8 @@ from tests.mint.keys import SigningKey, jwk_set
 
 TOKENS: Final = 2_000
 """Distinct tokens of the cache entry's size: more would only take longer."""
+MEMORY: Final = 10_000
+"""Distinct requests that fill whatever is remembered beside the cache."""
 CACHE: Final = 10_000
 """Entries of the token cache (its default)."""
 UNIT: Final = 25 / 0.6
@@ -231,6 +233,7 @@ class Extent(NamedTuple):
     effort: Effort = USUAL
     routes: tuple[int, ...] = matching.SIZES
     entries: int = TOKENS
+    memory: int = MEMORY
     loading: bool = True
 
 
@@ -260,7 +263,9 @@ def _lines(directory: Path, trail: _Trail, metrics: Metrics, extent: Extent) -> 
     yield from _matching(unit, effort, extent.routes)
     if extent.loading:
         yield from _loading()
-    yield Line("token cache entry", cache_entry(directory / "entry", extent.entries), "bytes", limit=2048)
+    yield Line(
+        "token cache entry", cache_entry(directory / "entry", extent.entries, extent.memory), "bytes", limit=2048
+    )
 
 
 def _steps(
@@ -367,23 +372,33 @@ def _loading() -> Iterator[Line]:
     yield Line("memory of 10,000 routes", megabytes, "MB", limit=60.0)
 
 
-def cache_entry(directory: Path, entries: int = TOKENS) -> float:
-    """Bytes that one more cached token holds on to."""
+def cache_entry(directory: Path, entries: int = TOKENS, memory: int = MEMORY) -> float:
+    """Bytes that one more cached token holds on to. What is remembered beside (texts, headers) is bounded by itself:
+    another cache's `memory` of requests fill it first."""
     material = Material(algorithm="EdDSA")
-    engine = Engine(material, directory, tokens=entries, recorders=())
-    messages = distinct(material, entries, prefix=False)
-    engine.answer(messages[0])
-    gc.collect()
+    messages = distinct(material, memory + entries, prefix=False)
     tracemalloc.start()
     try:
-        for asked in messages[1:]:
-            engine.answer(asked)
-        gc.collect()
-        held = tracemalloc.get_traced_memory()[0]
+        _answered(Engine(material, directory / "filling", tokens=memory, recorders=()), messages[:memory])
+        engine = Engine(material, directory / "measured", tokens=entries, recorders=())
+        _answered(engine, messages[memory : memory + 1])
+        before = _held()
+        _answered(engine, messages[memory + 1 :])
+        held = _held() - before
     finally:
         tracemalloc.stop()
     assert engine.cache.counters.entries == entries
     return held / (entries - 1)
+
+
+def _answered(engine: Engine, messages: Sequence[bytes]) -> None:
+    for asked in messages:
+        engine.answer(asked)
+
+
+def _held() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 def rows(lines: Sequence[Line]) -> list[dict[str, str | float | None]]:

@@ -103,7 +103,7 @@ def test_each_scenario_is_planned() -> None:
 def test_the_profile_table_has_a_line_for_every_step_and_goal() -> None:
     """With one call each: the functions are there and take what they are given."""
     effort = Effort(rounds=1, calls=2, seconds=0.001)
-    lines = budget.measure(budget.Extent(effort, routes=(10, 100), entries=20, loading=False))
+    lines = budget.measure(budget.Extent(effort, routes=(10, 100), entries=20, memory=20, loading=False))
     steps = {one.step: one for one in lines}
 
     for name in ("decode", "parse", "match", "authenticate, warm", "evaluate", "encode"):
