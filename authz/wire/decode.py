@@ -7,6 +7,7 @@ the message can be read: grammar is `parse_request`'s duty. Raises nothing but `
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -35,10 +36,11 @@ _SANITISE: Final = "authz-sanitise"
 _KNOWN_LINES: Final = 8192
 _KNOWN_LINE: Final = 512
 """How many headers of how many octets at most are remembered as they were read."""
-_NEVER_KNOWN: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "dpop", "x-request-id", "traceparent", "tracestate", ":path"}
-)
-"""Credentials aren't kept, and what is new each time would only push out the rest."""
+_NEVER_KNOWN: Final = frozenset({"dpop", "x-request-id", "traceparent", "tracestate", ":path"})
+"""What is new each time would only push out the rest."""
+_SECRET: Final = re.compile("auth|cookie|token|secret|key|passw|session|sign|assert|jwt|svid|cred")
+_JOSE: Final = b"eyJ"
+"""Credentials aren't kept: what has such a name, or holds what a token begins with."""
 _KNOWN_PEER: Final = 4096
 
 
@@ -87,10 +89,12 @@ def view_of_parsed(raw: RawRequest, request: AuthzRequest) -> RequestView:
 
 def _headers(http: parts.HttpRequestParts, limits: Limits) -> Headers:
     """The headers without pseudo headers, from the raw form when Envoy sends it, else from the joined one."""
-    raw = http.header_map.headers
-    if raw:
-        return _collected(raw, _RAW, limits, joined=False)
-    return _collected(http.headers, _JOINED, limits, joined=True)
+    raw, text = http.header_map.headers, http.headers
+    if not raw:
+        return _collected(text, _JOINED, limits, joined=True)
+    for entry in text:
+        _read_header(entry)  # Only so that what can't be read is refused, wherever it stands.
+    return _collected(raw, _RAW, limits, joined=False)
 
 
 _Line = tuple[str, tuple[str, ...], int, bool]
@@ -123,7 +127,7 @@ class _Lines:
             value = self._value(entry)
             size = field_size(value)
             line = (name, (value,), room + size if room > 0 and size >= 0 else -1, lookalike)
-        if kept and len(octets) <= _KNOWN_LINE:
+        if kept and len(octets) <= _KNOWN_LINE and _JOSE not in octets:
             if len(self._known) >= _KNOWN_LINES:
                 self._known.clear()
             self._known[octets] = line
@@ -136,7 +140,11 @@ def _judged_name(key: str) -> tuple[str, int, bool, bool]:
     if key.startswith(":"):
         return "", 0, False, key not in _NEVER_KNOWN
     name = fold_name(key)
-    return name, len(name) if is_token(name) else -1, is_lookalike(name), name not in _NEVER_KNOWN
+    return name, len(name) if is_token(name) else -1, is_lookalike(name), _is_known(name)
+
+
+def _is_known(name: str) -> bool:
+    return name not in _NEVER_KNOWN and _SECRET.search(name) is None
 
 
 _known_name: Final = lru_cache(maxsize=1024)(_judged_name)
@@ -188,13 +196,17 @@ def _exclaim(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_SANITISE, _exclaim)
 
 
-def _peer(octets: bytes) -> Peer:
+def _peer(pieces: Sequence[bytes]) -> Peer:
     # The same for every request of a connection, and one end is this proxy's own.
-    return _known_peer(octets) if len(octets) <= _KNOWN_PEER else _read_peer(octets)
+    if len(pieces) == 1 and len(pieces[0]) <= _KNOWN_PEER:
+        return _known_peer(pieces[0])
+    return _read_peer(*pieces)
 
 
-def _read_peer(octets: bytes) -> Peer:
-    peer = pb.Peer.FromString(octets)
+def _read_peer(*pieces: bytes) -> Peer:
+    peer = pb.Peer()
+    for octets in pieces:
+        peer.MergeFromString(octets)
     return Peer(peer.address.socket_address.address, peer.principal, peer.certificate)
 
 

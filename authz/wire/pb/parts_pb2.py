@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61uthz/wire/pb/parts.proto\x12\rauthz.wire.v1\"F\n\x11\x43heckRequestParts\x12\x31\n\nattributes\x18\x01 \x01(\x0b\x32\x1d.authz.wire.v1.AttributeParts\"\x99\x02\n\x0e\x41ttributeParts\x12\x0e\n\x06source\x18\x01 \x01(\x0c\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\x0c\x12,\n\x07request\x18\x04 \x01(\x0b\x32\x1b.authz.wire.v1.RequestParts\x12P\n\x12\x63ontext_extensions\x18\n \x03(\x0b\x32\x34.authz.wire.v1.AttributeParts.ContextExtensionsEntry\x12\x18\n\x0btls_session\x18\x0c \x01(\x0cH\x00\x88\x01\x01\x1a\x38\n\x16\x43ontextExtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_tls_session\"=\n\x0cRequestParts\x12-\n\x04http\x18\x02 \x01(\x0b\x32\x1f.authz.wire.v1.HttpRequestParts\"\xa4\x01\n\x10HttpRequestParts\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07headers\x18\x03 \x03(\x0c\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x0e\n\x06scheme\x18\x06 \x01(\t\x12\x10\n\x08protocol\x18\n \x01(\t\x12\x31\n\nheader_map\x18\r \x01(\x0b\x32\x1d.authz.wire.v1.HeaderMapParts\"!\n\x0eHeaderMapParts\x12\x0f\n\x07headers\x18\x01 \x03(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61uthz/wire/pb/parts.proto\x12\rauthz.wire.v1\"F\n\x11\x43heckRequestParts\x12\x31\n\nattributes\x18\x01 \x01(\x0b\x32\x1d.authz.wire.v1.AttributeParts\"\xa4\x02\n\x0e\x41ttributeParts\x12\x0e\n\x06source\x18\x01 \x03(\x0c\x12\x13\n\x0b\x64\x65stination\x18\x02 \x03(\x0c\x12,\n\x07request\x18\x04 \x01(\x0b\x32\x1b.authz.wire.v1.RequestParts\x12P\n\x12\x63ontext_extensions\x18\n \x03(\x0b\x32\x34.authz.wire.v1.AttributeParts.ContextExtensionsEntry\x12\x33\n\x0btls_session\x18\x0c \x01(\x0b\x32\x1e.authz.wire.v1.TlsSessionParts\x1a\x38\n\x16\x43ontextExtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1e\n\x0fTlsSessionParts\x12\x0b\n\x03sni\x18\x01 \x01(\t\"=\n\x0cRequestParts\x12-\n\x04http\x18\x02 \x01(\x0b\x32\x1f.authz.wire.v1.HttpRequestParts\"\xa4\x01\n\x10HttpRequestParts\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07headers\x18\x03 \x03(\x0c\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x0e\n\x06scheme\x18\x06 \x01(\t\x12\x10\n\x08protocol\x18\n \x01(\t\x12\x31\n\nheader_map\x18\r \x01(\x0b\x32\x1d.authz.wire.v1.HeaderMapParts\"!\n\x0eHeaderMapParts\x12\x0f\n\x07headers\x18\x01 \x03(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUESTPARTS']._serialized_start=44
   _globals['_CHECKREQUESTPARTS']._serialized_end=114
   _globals['_ATTRIBUTEPARTS']._serialized_start=117
-  _globals['_ATTRIBUTEPARTS']._serialized_end=398
-  _globals['_ATTRIBUTEPARTS_CONTEXTEXTENSIONSENTRY']._serialized_start=326
-  _globals['_ATTRIBUTEPARTS_CONTEXTEXTENSIONSENTRY']._serialized_end=382
-  _globals['_REQUESTPARTS']._serialized_start=400
-  _globals['_REQUESTPARTS']._serialized_end=461
-  _globals['_HTTPREQUESTPARTS']._serialized_start=464
-  _globals['_HTTPREQUESTPARTS']._serialized_end=628
-  _globals['_HEADERMAPPARTS']._serialized_start=630
-  _globals['_HEADERMAPPARTS']._serialized_end=663
+  _globals['_ATTRIBUTEPARTS']._serialized_end=409
+  _globals['_ATTRIBUTEPARTS_CONTEXTEXTENSIONSENTRY']._serialized_start=353
+  _globals['_ATTRIBUTEPARTS_CONTEXTEXTENSIONSENTRY']._serialized_end=409
+  _globals['_TLSSESSIONPARTS']._serialized_start=411
+  _globals['_TLSSESSIONPARTS']._serialized_end=441
+  _globals['_REQUESTPARTS']._serialized_start=443
+  _globals['_REQUESTPARTS']._serialized_end=504
+  _globals['_HTTPREQUESTPARTS']._serialized_start=507
+  _globals['_HTTPREQUESTPARTS']._serialized_end=671
+  _globals['_HEADERMAPPARTS']._serialized_start=673
+  _globals['_HEADERMAPPARTS']._serialized_end=706
 # @@protoc_insertion_point(module_scope)

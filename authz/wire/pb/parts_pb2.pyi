@@ -26,12 +26,18 @@ class AttributeParts(_message.Message):
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_EXTENSIONS_FIELD_NUMBER: _ClassVar[int]
     TLS_SESSION_FIELD_NUMBER: _ClassVar[int]
-    source: bytes
-    destination: bytes
+    source: _containers.RepeatedScalarFieldContainer[bytes]
+    destination: _containers.RepeatedScalarFieldContainer[bytes]
     request: RequestParts
     context_extensions: _containers.ScalarMap[str, str]
-    tls_session: bytes
-    def __init__(self, source: _Optional[bytes] = ..., destination: _Optional[bytes] = ..., request: _Optional[_Union[RequestParts, _Mapping]] = ..., context_extensions: _Optional[_Mapping[str, str]] = ..., tls_session: _Optional[bytes] = ...) -> None: ...
+    tls_session: TlsSessionParts
+    def __init__(self, source: _Optional[_Iterable[bytes]] = ..., destination: _Optional[_Iterable[bytes]] = ..., request: _Optional[_Union[RequestParts, _Mapping]] = ..., context_extensions: _Optional[_Mapping[str, str]] = ..., tls_session: _Optional[_Union[TlsSessionParts, _Mapping]] = ...) -> None: ...
+
+class TlsSessionParts(_message.Message):
+    __slots__ = ("sni",)
+    SNI_FIELD_NUMBER: _ClassVar[int]
+    sni: str
+    def __init__(self, sni: _Optional[str] = ...) -> None: ...
 
 class RequestParts(_message.Message):
     __slots__ = ("http",)

@@ -9,7 +9,8 @@ import pytest
 from authz.model.errors import Refused
 from authz.model.reason import Reason
 from authz.model.request import Limits, Peer, RawRequest, RequestView
-from authz.wire.decode import VIEW_HOST, VIEW_METHOD, VIEW_PATH, decode, view
+from authz.wire.decode import _JOINED, _RAW, VIEW_HOST, VIEW_METHOD, VIEW_PATH, decode, view
+from authz.wire.fields import field, tag
 from authz.wire.pb import check_pb2 as pb
 from tests.mint.messages import FRONTEND, ORDERS, check_request
 
@@ -105,6 +106,43 @@ def test_a_tls_session_says_that_the_connection_has_tls() -> None:
 
     check.attributes.tls_session.SetInParent()
     assert decoded(check).tls
+
+
+@pytest.mark.parametrize("raw_headers", [False, True])
+@pytest.mark.parametrize("name", ["authorization", "Cookie", "x-api-key", "X-Jwt-Svid", "x-session-id", "x-vendor"])
+def test_no_credential_is_remembered(name: str, raw_headers: bool) -> None:
+    """Neither by its header's name nor, whatever that is, where it looks like a token; the rest is."""
+    value = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln" if name == "x-vendor" else "hunter2"
+    check = check_request(headers=[(name, value), ("x-usual", "a")], raw_headers=raw_headers)
+    decoded(check)
+
+    remembered = [line for lines in (_RAW, _JOINED) for line in lines._known]
+    assert not any(value.encode() in line for line in remembered)
+    assert any(b"x-usual" in line for line in remembered)
+
+
+def test_a_connection_end_in_several_pieces_is_read_as_one() -> None:
+    """As protobuf merges them: nothing that was said of a caller is lost."""
+    first = pb.CheckRequest()
+    first.attributes.source.certificate = "a certificate"
+    raw = decode(first.SerializeToString() + check_request(source=FRONTEND).SerializeToString(), LIMITS)
+
+    assert (raw.source.principal, raw.source.certificate) == (FRONTEND, "a certificate")
+
+
+@pytest.mark.parametrize("octets", [b"\xff", b"\x0a\x01\xff"], ids=["no message", "no UTF-8"])
+def test_a_tls_session_that_can_t_be_read_is_malformed(octets: bytes) -> None:
+    """A message is read whole or not at all."""
+    session = field(tag(1), field(tag(12), octets))
+
+    assert refusal(check_request().SerializeToString() + session) is Reason.REQUEST_MALFORMED
+
+
+def test_joined_headers_beside_raw_ones_have_to_be_readable() -> None:
+    """Even where they don't count."""
+    joined = field(tag(1), field(tag(4), field(tag(2), field(tag(3), field(tag(1), b"\xff")))))
+
+    assert refusal(check_request(raw_headers=True).SerializeToString() + joined) is Reason.REQUEST_MALFORMED
 
 
 def test_a_peer_on_a_unix_socket_has_no_address() -> None:
