@@ -42,6 +42,8 @@ _SECRET: Final = re.compile("auth|cookie|token|secret|key|passw|session|sign|ass
 _JOSE: Final = b"eyJ"
 """Credentials aren't kept: what has such a name, or holds what a token begins with."""
 _KNOWN_PEER: Final = 4096
+_PIECES: Final = 16
+"""More than anybody sends: Envoy sends one."""
 
 
 _read_parts: Final = parts.CheckRequestParts.FromString
@@ -92,8 +94,8 @@ def _headers(http: parts.HttpRequestParts, limits: Limits) -> Headers:
     raw, text = http.header_map.headers, http.headers
     if not raw:
         return _collected(text, _JOINED, limits, joined=True)
-    for entry in text:
-        _read_header(entry)  # Only so that what can't be read is refused, wherever it stands.
+    if text:
+        _collected(text, _JOINED, limits, joined=True)  # Only so that what can't be read is refused wherever it stands.
     return _collected(raw, _RAW, limits, joined=False)
 
 
@@ -200,6 +202,8 @@ def _peer(pieces: Sequence[bytes]) -> Peer:
     # The same for every request of a connection, and one end is this proxy's own.
     if len(pieces) == 1 and len(pieces[0]) <= _KNOWN_PEER:
         return _known_peer(pieces[0])
+    if len(pieces) > _PIECES:
+        raise _refused("one end of the connection in more pieces than the limit")
     return _read_peer(*pieces)
 
 

@@ -202,6 +202,16 @@ def test_headers_without_number_are_refused_before_they_are_sorted() -> None:
     assert len(decoded(few).headers) == LIMITS.header_count
 
 
+@pytest.mark.parametrize("piece", [field(tag(1), b""), field(tag(4), field(tag(2), field(tag(3), b"")))])
+def test_pieces_without_number_are_refused_before_they_are_read(piece: bytes) -> None:
+    """Of an end of the connection, or of the form of the headers that doesn't count."""
+    pieces = field(tag(1), piece * 200_000)
+    began = time.process_time()
+
+    assert refusal(check_request(raw_headers=True).SerializeToString() + pieces) is Reason.REQUEST_MALFORMED
+    assert time.process_time() - began < 1.0
+
+
 def test_a_refusal_holds_no_client_text() -> None:
     """Errors end in logs."""
     with pytest.raises(Refused) as refused:
