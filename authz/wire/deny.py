@@ -93,7 +93,7 @@ def _headers(denial: Denial, decision_id: str, grpc: bool) -> Iterator[tuple[str
         yield DECISION_ID_HEADER, decision_id
     if status == 503:
         wait = DEFAULT_RETRY_AFTER if denial.retry_after is None else denial.retry_after
-        yield "retry-after", str(min(max(wait, DEFAULT_RETRY_AFTER), MAX_RETRY_AFTER))
+        yield "retry-after", f"{min(max(wait, DEFAULT_RETRY_AFTER), MAX_RETRY_AFTER):d}"
     asked = challenge(denial)
     if asked:
         yield "www-authenticate", asked

@@ -92,6 +92,12 @@ def test_what_could_not_be_decided_may_be_retried(asked: int | None, sent: str, 
     assert headers(denied(denial, grpc=grpc))["retry-after"] == sent
 
 
+def test_a_truth_value_is_not_remembered_as_a_text_for_others() -> None:
+    """`True` equals 1: whichever came first, both read 1."""
+    for wait in (True, 1):
+        assert headers(denied(Denial(reason=Reason.OVERLOADED, retry_after=wait)))["retry-after"] == "1"
+
+
 @every_reason
 def test_only_the_undecided_may_be_retried(reason: Reason) -> None:
     """No other status has a Retry-After, even if the denial names one."""
