@@ -90,8 +90,9 @@ def read(files: dict[str, bytes]) -> bool:
 @QUICK
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_reported(data: bytes) -> None:
-    """No bytes raise; they are sound only when they hold nothing that counts."""
-    assert read({"a.yaml": data})
+    """No bytes raise, and what doesn't even name our language is no sound policy. (Hypothesis tries the constants of
+    these tests too, some of which are sound documents.)"""
+    assert read({"a.yaml": data}) or b"authz/v1" in data
 
 
 @QUICK
