@@ -34,6 +34,7 @@ typed_extension_protocol_options:
     explicit_http_config:
       http2_protocol_options:
         connection_keepalive: {interval: 15s, timeout: 2s}
+circuit_breakers: {thresholds: [{max_retries: 1024}]}
 health_checks:
 - timeout: 1s
   interval: 2s

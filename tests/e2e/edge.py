@@ -101,10 +101,12 @@ class Edge:
         local_port: int = 0,
         tunnels: bool = False,
         authz_socket: Path | None = None,
+        guarded: bool = True,
     ) -> Process:
         """One Envoy; with several `authz_ports` its cluster has all of them, health-checked as at the gateway.
 
-        With `tunnels` it would open one for CONNECT, if authz let it; with `authz_socket` it asks there.
+        With `tunnels` it would open one for CONNECT, if authz let it; with `authz_socket` it asks there. Not `guarded`:
+        without what keeps one client's dropped requests from costing others their answers.
         """
         port = self.ports[raw]
         ports = authz_ports or (self.authz.port,)
@@ -119,6 +121,7 @@ class Edge:
         text = envoys.render("edge-single.yaml", values)
         text = _with_replacements(text, ports[1:]) if ports[1:] else text
         text = _with_tunnels(text) if tunnels else text
+        text = text if guarded else _unguarded(text)
         configuration.write_text(_with_socket(text, authz_socket) if authz_socket else text)
         process = self.processes.start(f"envoy-{port}", envoys.command(configuration))
         process.wait_ready(lambda: accepts(port))
@@ -212,6 +215,14 @@ def _with_socket(text: str, path: Path) -> str:
     configuration = yaml.safe_load(text)
     endpoint = _authz_cluster(configuration)["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
     endpoint["address"] = {"pipe": {"path": str(path)}}
+    return yaml.safe_dump(configuration)
+
+
+def _unguarded(text: str) -> str:
+    """No retries, and as many requests of a connection at once as it sends."""
+    configuration = yaml.safe_load(text)
+    del configuration["layered_runtime"], _authz_cluster(configuration)["circuit_breakers"]
+    del _check(configuration)["grpc_service"]["retry_policy"]
     return yaml.safe_dump(configuration)
 
 

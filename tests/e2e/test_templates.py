@@ -59,6 +59,18 @@ def test_no_way_in_goes_without_asking(tmp_path: Path, template: str) -> None:
         assert manager["normalize_path"] is False
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_dropped_requests_are_kept_from_costing_others_theirs(tmp_path: Path, template: str) -> None:
+    """As docs/envoy.md has it: retries enough for a connection that breaks, and few requests at once."""
+    configuration = yaml.safe_load(filled(tmp_path, template, "true"))
+    static = configuration["static_resources"]
+    (authz,) = (each for each in static["clusters"] if each["name"] == "authz")
+
+    assert authz["circuit_breakers"] == {"thresholds": [{"max_retries": 1024}]}
+    assert configuration["layered_runtime"]["layers"][0]["static_layer"] == {"http.max_requests_per_io_cycle": 1}
+    assert static["listeners"][0]["max_connections_to_accept_per_socket_event"] == 1
+
+
 @pytest.mark.parametrize("template", ["gateway.yaml", "sidecar.yaml"])
 def test_no_tls_session_is_resumed(tmp_path: Path, template: str) -> None:
     """A resumed session would skip the check of a certificate that is no longer good."""

@@ -131,6 +131,7 @@ def test_envoy_takes_the_cluster_that_is_printed(
 
     assert done.returncode == 0, done.stderr
     assert len(clusters) == 1
+    assert clusters[0]["circuit_breakers"] == {"thresholds": [{"max_retries": 1024}]}
     service = yaml.safe_load(comment.split("\n", 1)[1])
     assert service["retry_policy"]["retry_back_off"] == {"base_interval": "0.025s", "max_interval": "0.5s"}
 
