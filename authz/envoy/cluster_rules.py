@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import CommonTlsContext, UpstreamTlsContext
 
 from authz.envoy.configuration import Configuration, unpacked
 from authz.envoy.hazard import Hazard, Place
+
+FEW_RETRIES: Final = 100
+"""Fewer at once don't do for the checks that one connection may have when it breaks."""
+_DEFAULT_RETRIES: Final = 3
+_DEFAULT_PRIORITY: Final = 0
 
 
 def cluster(name: str, configuration: Configuration) -> Iterator[Hazard]:
@@ -32,7 +38,24 @@ def cluster(name: str, configuration: Configuration) -> Iterator[Hazard]:
                 "grpc_health_check: {}}]"
             ),
         )
+    if _retries_at_once(found) < FEW_RETRIES:
+        yield Hazard(
+            code="retry-scarce",
+            place=place,
+            why="Envoy retries few checks at once (unwritten: 3); when a connection breaks the others are denied",
+            write="circuit_breakers: {thresholds: [{max_retries: 1024}]}",
+        )
     yield from _transport(place, found, configuration)
+
+
+def _retries_at_once(found: Cluster) -> int:
+    thresholds = () if found.circuit_breakers is None else found.circuit_breakers.thresholds
+    for each in thresholds:
+        if each.priority == _DEFAULT_PRIORITY:  # Envoy takes the first.
+            if each.retry_budget is not None:
+                return FEW_RETRIES  # A share of the checks under way, which somebody has weighed.
+            return _DEFAULT_RETRIES if each.max_retries is None else each.max_retries
+    return _DEFAULT_RETRIES
 
 
 def _transport(place: Place, found: Cluster, configuration: Configuration) -> Iterator[Hazard]:

@@ -164,6 +164,19 @@ SPOILT: dict[str, tuple[Spoil, list[str]]] = {
     "endless streams": (lambda p: p.manager.pop("common_http_protocol_options"), ["stream-unbounded"]),
     "no cluster": (lambda p: p.static["clusters"].pop(1), ["cluster-missing"]),
     "no health check": (lambda p: p.authz.pop("health_checks"), ["health-check-missing"]),
+    "unwritten retries at once": (lambda p: p.authz.pop("circuit_breakers"), ["retry-scarce"]),
+    "few retries at once": (
+        lambda p: p.authz["circuit_breakers"]["thresholds"][0].update(max_retries=8),
+        ["retry-scarce"],
+    ),
+    "many retries for others": (
+        lambda p: p.authz["circuit_breakers"]["thresholds"][0].update(priority="HIGH"),
+        ["retry-scarce"],
+    ),
+    "a share of retries": (
+        lambda p: p.authz.update(circuit_breakers={"thresholds": [{"retry_budget": {"min_retry_concurrency": 50}}]}),
+        [],
+    ),
     "plaintext": (
         lambda p: p.authz["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"][
             "socket_address"
