@@ -49,7 +49,7 @@ def ext_authz(addresses: Sequence[str]) -> tuple[list[Part], list[Part]]:
             },
         },
     )
-    cluster = _cluster("authz", addresses) | _http2()
+    cluster = _cluster("authz", addresses) | _http2() | {"circuit_breakers": {"thresholds": [{"max_retries": 1024}]}}
     if len(addresses) > 1:
         cluster |= {
             "health_checks": [
