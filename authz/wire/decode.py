@@ -204,13 +204,12 @@ def _peer(pieces: Sequence[bytes]) -> Peer:
         return _known_peer(pieces[0])
     if len(pieces) > _PIECES:
         raise _refused("one end of the connection in more pieces than the limit")
-    return _read_peer(*pieces)
+    # A message in pieces is its pieces one after the other.
+    return _read_peer(b"".join(pieces))
 
 
-def _read_peer(*pieces: bytes) -> Peer:
-    peer = pb.Peer()
-    for octets in pieces:
-        peer.MergeFromString(octets)
+def _read_peer(octets: bytes) -> Peer:
+    peer = pb.Peer.FromString(octets)
     return Peer(peer.address.socket_address.address, peer.principal, peer.certificate)
 
 
