@@ -7,7 +7,6 @@ a server's libraries. Nothing here knows policies.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import os
 import sys
@@ -50,10 +49,6 @@ _COMMANDS: Final = (
     "version",
 )
 """Modules in the order of the help; each is the command of its name, with `-` for `_`."""
-_SERVE: Final = "serve"
-_YOUNG_OBJECTS: Final = 100_000
-"""A command makes that many before the garbage collector looks for cycles, of which there are hardly any: most commands
-end sooner. The service has habits of its own (`sources.undisturbed`)."""
 _DEBUG: Final = "AUTHZ_DEBUG"
 
 
@@ -61,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; usage errors leave by `SystemExit(2)`, as argparse does."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     chosen = next((word for word in words if not word.startswith("-")), "")
-    if chosen != _SERVE:
-        gc.set_threshold(_YOUNG_OBJECTS)
     parsed = parser(chosen).parse_args(words)
     return outcome(lambda: parsed.run(parsed))
 
