@@ -31,22 +31,31 @@ def load(edge: Edge) -> Iterator[Load]:
 
 
 @pytest.mark.parametrize("front", ["native", "grpcio"])
-@pytest.mark.parametrize(
-    "drop", [lambda port: reset_requests(port, 100), lambda port: drop_connections(port, 30)], ids=["h2", "h1"]
-)
-def test_what_is_dropped_at_once_costs_nobody_an_answer(
-    own_edge: Edge, front: str, drop: Callable[[int], None]
-) -> None:
-    """A hundred requests of one HTTP/2 connection, each with its reset; thirty HTTP/1.1 connections, then closed."""
-    own_edge.start_authz(front=front)
-    own_edge.start_envoy()
-
-    with load(own_edge) as others:
-        for _ in range(15):
-            drop(own_edge.ports[True])
-            others.wait_for_more(15)
+def test_requests_that_are_reset_at_once_cost_nobody_an_answer(own_edge: Edge, front: str) -> None:
+    """A hundred requests of one HTTP/2 connection, each with its reset, again and again."""
+    others = _others_meanwhile(own_edge, front, lambda port: reset_requests(port, 100))
 
     assert others.outcomes.keys() == {200}, others.outcomes
+
+
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_connections_that_are_closed_at_once_cost_hardly_anybody_an_answer(own_edge: Edge, front: str) -> None:
+    """Thirty HTTP/1.1 connections, then closed. One in a hundred answers is what decision 17 measured on the native
+    front under a flood; without the settings it is half of them."""
+    others = _others_meanwhile(own_edge, front, lambda port: drop_connections(port, 30))
+
+    assert others.outcomes[200] >= 0.95 * others.outcomes.total(), others.outcomes
+
+
+def _others_meanwhile(edge: Edge, front: str, drop: Callable[[int], None]) -> Load:
+    """What became of those who only asked while somebody dropped requests fifteen times."""
+    edge.start_authz(front=front)
+    edge.start_envoy()
+    with load(edge) as others:
+        for _ in range(15):
+            drop(edge.ports[True])
+            others.wait_for_more(15)
+    return others
 
 
 def test_without_the_documented_settings_others_are_denied(own_edge: Edge) -> None:
