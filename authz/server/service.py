@@ -32,9 +32,10 @@ from authz.model.request import (
     parse_request,
     transport_of,
 )
-from authz.server.decision_ids import ID_LENGTH, DecisionIds
+from authz.server.decision_ids import DecisionIds
 from authz.wire.decode import decode, view, view_of_parsed
-from authz.wire.encode import Answer, answer, denial_bytes
+from authz.wire.encode import Answer, answer, denial_bytes, encode
+from authz.wire.fields import framed
 
 if TYPE_CHECKING:
     from authz.engine.check import Decided
@@ -43,7 +44,10 @@ _LOG: Final = logging.getLogger("authz.server")
 _RETRY_AFTER: Final = 1
 """Seconds, for what a moment later may go through."""
 _OVERLOADED: Final = Denial(reason=Reason.OVERLOADED, retry_after=_RETRY_AFTER)
-_SAMPLE_ID: Final = "f" * ID_LENGTH
+_REFUSED_PEER: Final = Denial(
+    reason=Reason.WORKLOAD_NOT_PERMITTED,
+    detail="the asking proxy's SPIFFE ID is not on the list of those that may connect",
+)
 _RESERVE: Final = 0.025
 """Seconds kept for what follows a wait, on a busy machine too: to say what was waited for in vain, instead of being
 late."""
@@ -122,7 +126,8 @@ class CheckService:
         self._on_fatal = on_fatal
         # Made now, so that an answer exists even when nothing can be made any more.
         self._last_resort = denial_bytes(Reason.INTERNAL_ERROR)
-        self._overloaded = _prepared(_OVERLOADED)
+        self._overloaded = _unlooked(_OVERLOADED)
+        self._refused_peer = _unlooked(_REFUSED_PEER)
 
     def answer(self, message: bytes, *, remaining: float | None, arrived: float | None = None) -> bytes:
         """The answer to one serialized CheckRequest: total, never empty.
@@ -152,9 +157,7 @@ class CheckService:
 
     def refused_peer(self) -> bytes:
         """The answer to a proxy that may not ask: its mTLS identity is not on the list."""
-        detail = "the asking proxy's SPIFFE ID is not on the list of those that may connect"
-        denial = Denial(reason=Reason.WORKLOAD_NOT_PERMITTED, detail=detail)
-        return self._refuse(denial, _prepared(denial))
+        return self._refuse(_REFUSED_PEER, self._refused_peer)
 
     def last_resort(self) -> bytes:
         """An unrecorded denial, made in advance: for callers that have gone and fronts that have lost their way."""
@@ -227,7 +230,7 @@ class CheckService:
         for recorder in self._recorders:
             recorder.record(record)
 
-    def _refuse(self, denial: Denial, prepared: tuple[bytes, ...]) -> bytes:
+    def _refuse(self, denial: Denial, encoded: Callable[[str], bytes]) -> bytes:
         """A denial without a look at the message."""
         try:
             call = self._begin(None, None)
@@ -235,7 +238,7 @@ class CheckService:
                 self._record(call, denial)
             except Refused as error:
                 return self._fall_back(call, _denial_of(error))
-            return call.decision_id.encode().join(prepared)
+            return encoded(call.decision_id)
         except BaseException as error:  # noqa: BLE001 - as in `answer`
             return self._give_up(error)
 
@@ -272,11 +275,11 @@ def _encoded(call: _Call, decision: Decision) -> Answer:
     return made
 
 
-def _prepared(denial: Denial) -> tuple[bytes, ...]:
-    """The answer to a request that isn't looked at, in the pieces that stand between the places of its id: ids are
-    all of one length, so no length in the message depends on which it is."""
-    made = answer(denial, decision_id=_SAMPLE_ID, revision="", transport=Transport.PLAIN, grpc=False)
-    return tuple(made.message.split(_SAMPLE_ID.encode()))
+def _unlooked(denial: Denial) -> Callable[[str], bytes]:
+    """The answer to a request that isn't looked at, around its decision's id."""
+    return framed(
+        lambda decision_id: encode(denial, decision_id=decision_id, revision="", transport=Transport.PLAIN, grpc=False)
+    )
 
 
 def _shown(call: _Call) -> RequestView:
