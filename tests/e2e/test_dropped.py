@@ -38,11 +38,16 @@ def test_requests_that_are_reset_at_once_cost_nobody_an_answer(own_edge: Edge, f
     assert others.outcomes.keys() == {200}, others.outcomes
 
 
-@pytest.mark.parametrize("front", ["native", "grpcio"])
-def test_connections_that_are_closed_at_once_cost_hardly_anybody_an_answer(own_edge: Edge, front: str) -> None:
-    """Thirty HTTP/1.1 connections, then closed. One in a hundred answers is what decision 17 measured on the native
-    front under a flood; without the settings it is half of them."""
-    others = _others_meanwhile(own_edge, front, lambda port: drop_connections(port, 30))
+def test_connections_that_are_closed_at_once_cost_nobody_an_answer_on_grpcio(own_edge: Edge) -> None:
+    """Thirty HTTP/1.1 connections, then closed; this front's connection outlives what is cancelled on it."""
+    others = _others_meanwhile(own_edge, "grpcio", lambda port: drop_connections(port, 30))
+
+    assert others.outcomes.keys() == {200}, others.outcomes
+
+
+def test_connections_that_are_closed_at_once_cost_hardly_anybody_an_answer_on_native(own_edge: Edge) -> None:
+    """One in a hundred answers is what decision 17 measured under such a flood; without the settings it is half."""
+    others = _others_meanwhile(own_edge, "native", lambda port: drop_connections(port, 30))
 
     assert others.outcomes[200] >= 0.95 * others.outcomes.total(), others.outcomes
 
